@@ -10,7 +10,7 @@ BIN   = $(VENV)/bin
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lab docs bench export constraints clean
+.PHONY: ready help demo test slow lab docs bench export constraints clean
 
 help:           ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,8 @@ test: $(READY)  ## every test: the notebooks, the export, the documentation, the
 
 slow: $(READY)  ## the same with the cells and tests that take minutes
 	ALFE_TEST_FLAGS=slow $(BIN)/python -m pytest $(ARGS)
+
+ready: $(READY) ## only make the environment
 
 lab: $(READY)   ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab nbs
@@ -39,7 +41,8 @@ export: $(READY) ## after editing notebooks: write alfe/, clean the notebooks, w
 	$(BIN)/python tools/docs.py _site --readme
 
 constraints: $(READY) ## pin the versions that are installed now in constraints.txt
-	$(BIN)/python tools/pins.py $(VENV)
+	{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
+	mv constraints.new constraints.txt
 
 clean:          ## remove what can be made again (not the runs)
 	rm -rf $(VENV) _site _docs _proc build dist *.egg-info .pytest_cache .hypothesis .quarto

@@ -20,7 +20,7 @@ def _integers(a, what):
     a = np.array(np.round(a), np.int64); a.setflags(write=False)
     return a
 
-# %% ../nbs/01_crystal.ipynb #85a3c2ef
+# %% ../nbs/01_crystal.ipynb #88473847
 @dataclass(frozen=True, eq=False, repr=False)
 class Crystal:
     "The Bravais lattice of the ordering sites and the point group of the crystal. ValueError when the two do not fit together."
@@ -34,7 +34,7 @@ class Crystal:
         lattice = np.array(self.lattice, float); W = _integers(self.rotations, 'rotations'); lattice.setflags(write=False)
         if lattice.shape != (3, 3) or not np.isfinite(lattice).all() or abs(np.linalg.det(lattice)) < 1e-6*np.abs(lattice).max()**3:
             raise ValueError(f"lattice must be three independent vectors (3,3) in Å, got {lattice.tolist()}")
-        if W.ndim != 3 or W.shape[1:] != (3, 3): raise ValueError(f"rotations must have the shape (p,3,3), got {W.shape}")
+        if W.ndim != 3 or W.shape[1:] != (3, 3) or not len(W): raise ValueError(f"rotations must have the shape (p,3,3), got {W.shape}")
         if self.dim not in (2, 3): raise ValueError(f"dim must be 2 or 3, got {self.dim!r}")
         G = lattice@lattice.T
         bad = np.abs(W.transpose(0, 2, 1)@G@W - G).max((1, 2)) > 1e-3*np.abs(G).max()
@@ -53,7 +53,7 @@ class Crystal:
         "One line for people"
         return f"Crystal({self.name!r}, {len(self.rotations)} point operations, {self.volume:.3f} Å³ per site" + (')' if self.dim == 3 else ', planar)')
 
-# %% ../nbs/01_crystal.ipynb #4b6f1530
+# %% ../nbs/01_crystal.ipynb #cddd8e16
 def crystal_from(
     lattice, # (3,3) primitive vectors of the structure as rows, Å
     positions, # (m,3) fractional coordinates of all atoms
@@ -68,8 +68,11 @@ def crystal_from(
     if positions.shape != (len(species), 3): raise ValueError(f"positions must be (m,3) with one species per row, got {positions.shape} and {len(species)} species")
     kinds = list(dict.fromkeys(species)); ordering = kinds[0] if ordering is None and len(kinds) == 1 else ordering
     if ordering not in kinds: raise ValueError(f"no ordering species {ordering!r} in the structure: choose one of {kinds}")
+    lattice = Crystal(name, lattice, np.eye(3)[None]).lattice # three independent vectors, or a ValueError
+    apart = positions[:, None] - positions + np.eye(len(species))[..., None]/2; apart -= np.round(apart)
+    if np.linalg.norm(apart@lattice, axis=-1).min() < symprec: raise ValueError("two atoms are at the same place")
     found = spglib.get_symmetry_dataset((lattice, positions, [kinds.index(s) + 1 for s in species]), symprec=symprec)
-    if found is None: raise ValueError("spglib finds no symmetry: are two atoms at the same place, or the vectors dependent?")
+    if found is None: raise ValueError(f"spglib finds no space group within {symprec} Å: are the positions fractional?")
     sites, copies = species.count(ordering), int((found.rotations == np.eye(3, dtype=int)).all((1, 2)).sum())
     if copies > 1: raise ValueError(f"the cell is not primitive: it holds {copies} copies of the smallest one. Give primitive vectors (spglib.find_primitive finds them)")
     if sites > 1: raise ValueError(f"the ordering species {ordering!r} has {sites} sites per primitive cell; alfe needs a Bravais lattice, one site per cell")

@@ -37,7 +37,7 @@ def main(venv):
     venv = Path(venv); python = venv/('Scripts' if os.name == 'nt' else 'bin')/'python'
     if subprocess.run([sys.executable, '-m', 'venv', str(venv)]).returncode:
         sys.exit('Python could not make a virtual environment. On Debian and Ubuntu: apt install python3-venv')
-    quiet = [] if sys.stdout.isatty() else ['-q']  # a person sees the progress, a log only what went wrong
+    quiet = [] if sys.stdout.isatty() else ['-qq']  # a person sees the progress, a log only what went wrong
 
     def pip(*args, **kw): return subprocess.run([str(python), '-m', 'pip', '--disable-pip-version-check', *args], cwd=root, **kw)
 
