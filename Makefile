@@ -33,7 +33,7 @@ docs: $(READY)  ## build the documentation, without Quarto, into _site/
 	$(BIN)/python tools/docs.py _site
 
 bench: $(READY) ## run the benchmarks
-	@for f in benchmarks/[a-z]*.py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
+	@for f in benchmarks/[a-z]*.py; do [ -e "$$f" ] || exit 0; echo "== $$f"; $(BIN)/python $$f || exit 1; done
 
 export: $(READY) ## after editing notebooks: write alfe/, clean the notebooks, write the README and the sidebar
 	$(BIN)/nbdev_export

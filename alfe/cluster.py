@@ -6,13 +6,13 @@
 __all__ = ['normal', 'orbit_of', 'distances', 'orbits', 'ClusterExpansion', 'occupy', 'correlations', 'site_clusters', 'load',
            'smallest', 'structure_key', 'wraps', 'Fit', 'fit']
 
-# %% ../nbs/02_cluster.ipynb #cc659f56
+# %% ../nbs/02_cluster.ipynb #eb228516
 import json, math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 import numpy as np
-from .crystal import Crystal, Supercell, hermite, shells
+from .crystal import Crystal, Supercell, crystal_from, hermite, shells
 
 # %% ../nbs/02_cluster.ipynb #74e9edee
 def normal(
@@ -25,7 +25,7 @@ def normal(
     c = np.take_along_axis(c, np.argsort(key, -1)[..., None], -2)
     return c - c[..., :1, :]
 
-# %% ../nbs/02_cluster.ipynb #8c0d8621
+# %% ../nbs/02_cluster.ipynb #e5c6a7a5
 def orbit_of(
     crystal: Crystal, # Lattice and point group
     cluster # (k,3) integer vectors
@@ -34,6 +34,10 @@ def orbit_of(
     c = np.asarray(cluster, np.int64).reshape(-1, 3)
     if not len(c): return np.zeros((1, 0, 3), np.int64)
     return np.unique(normal(c@crystal.rotations.swapaxes(1, 2)), axis=0)
+
+def _tuples(clusters):
+    "Clusters as tuples of tuples, to be kept in sets"
+    return [tuple(map(tuple, c)) for c in clusters.tolist()]
 
 # %% ../nbs/02_cluster.ipynb #9524e9de
 def distances(
@@ -48,13 +52,13 @@ def _by_size(crystal):
     def key(orbit): d = [round(r, 5) for r in distances(crystal, orbit[0])]; return orbit.shape[1], d[-1:], d
     return key
 
-# %% ../nbs/02_cluster.ipynb #da4985a3
+# %% ../nbs/02_cluster.ipynb #d7fcc47a
 def orbits(
     crystal: Crystal, # Lattice and point group
     cutoffs: dict # {k: longest distance in Å inside a cluster of k sites} for k = 2, 3, ...
 ) -> tuple: # Arrays (m,k,3): the constant, the single site, then k = 2, 3, ... ; nearest first
     "All orbits of clusters up to the cutoffs"
-    if any(not isinstance(k, (int, np.integer)) or k < 2 for k in cutoffs): raise ValueError(f"cutoffs must be given for k = 2, 3, ... sites, got {list(cutoffs)}")
+    if any(k not in range(2, 99) for k in cutoffs): raise ValueError(f"cutoffs are for k = 2, 3, ... sites, got {list(cutoffs)}")
     found = [np.zeros((1, 0, 3), int), np.zeros((1, 1, 3), int)]
     for k in sorted(cutoffs):
         near = {tuple(v) for _, vs in shells(crystal, cutoffs[k]) for v in vs.tolist()}
@@ -64,30 +68,30 @@ def orbits(
             grown = [c + (v,) for c in grown for v in later if v > c[-1] and all(tuple(np.subtract(v, u)) in near for u in c[1:])]
         todo, new = set(grown), []
         while todo:
-            o = orbit_of(crystal, min(todo)); new.append(o); todo -= {tuple(map(tuple, c)) for c in o.tolist()}
+            o = orbit_of(crystal, min(todo)); new.append(o); todo -= set(_tuples(o))
         found += sorted(new, key=_by_size(crystal))
     return tuple(found)
 
-# %% ../nbs/02_cluster.ipynb #02cd6b7c
+# %% ../nbs/02_cluster.ipynb #ae6a754b
 def _verified(i, orbit, crystal):
     "Orbit number `i` in normal form; ValueError when it is no orbit of the crystal"
     o = np.asarray(orbit)
-    if o.ndim != 3 or o.shape[2] != 3 or not len(o): raise ValueError(f"orbit {i}: clusters must be an array (m,k,3) of integer vectors, got the shape {o.shape}")
-    if o.size and (o.dtype.kind not in 'iuf' or (o != np.round(o)).any() or np.abs(o).max() >= 2**18): raise ValueError(f"orbit {i}: sites must be (small) integer vectors")
-    if crystal.dim == 2 and o[..., 2].any(): raise ValueError(f"orbit {i}: a planar crystal has no sites outside its plane")
-    o = normal(o); have = [tuple(map(tuple, c)) for c in o.tolist()]; full = orbit_of(crystal, o[0])
-    if any(len(set(c)) < len(c) for c in have): raise ValueError(f"orbit {i}: a cluster contains a site twice")
-    if len(set(have)) < len(have): raise ValueError(f"orbit {i}: the same cluster (up to translation) is listed twice")
-    want = {tuple(map(tuple, c)) for c in full.tolist()}
-    if lost := want - set(have): raise ValueError(f"orbit {i} is not complete: it has {len(have)} clusters, symmetry demands {len(want)}; {[list(v) for v in min(lost)]} is missing")
-    if extra := set(have) - want: raise ValueError(f"orbit {i} holds {[list(v) for v in min(extra)]}, which symmetry does not make out of {o[0].tolist()}: give it an orbit of its own")
+    def refuse(text): raise ValueError(f"orbit {i}{text}")
+    if o.ndim != 3 or o.shape[2] != 3 or not len(o): refuse(f": clusters must be an array of the shape (m,k,3), got {o.shape}")
+    if o.dtype.kind not in 'iuf' or (o != o.round()).any() or (np.abs(o) > 2**18).any(): refuse(": sites must be integer vectors")
+    if crystal.dim == 2 and o[..., 2].any(): refuse(": a planar crystal has no sites outside its plane")
+    o = normal(o); full = orbit_of(crystal, o[0]); have, want = _tuples(o), set(_tuples(full))
+    if any(len(set(c)) < len(c) for c in have): refuse(": a cluster contains a site twice")
+    if len(set(have)) < len(have): refuse(": the same cluster (up to translation) is listed twice")
+    if lost := want - set(have): refuse(f" is not complete: {len(want)} by symmetry, {len(have)} given; {min(lost)} is missing")
+    if extra := set(have) - want: refuse(f": {min(extra)} is not equivalent to {have[0]}; give it an orbit of its own")
     full.setflags(write=False)
     return full
 
-# %% ../nbs/02_cluster.ipynb #f1722cdc
+# %% ../nbs/02_cluster.ipynb #46182e63
 @dataclass(frozen=True, eq=False, repr=False)
 class ClusterExpansion:
-    "Energy of a lattice of two species as a sum over clusters. ValueError when orbits are incomplete or doubled or numbers missing."
+    "Energy of a lattice of two species as a sum over clusters. ValueError when orbits are incomplete, or numbers missing."
     crystal: Crystal # Lattice and point group
     basis: str # 'spin': σ = ±1, +1 = occupied; 'occupation': σ = 1, 0
     orbits: tuple # Arrays (m,k,3): all clusters of an orbit; k = 0 is the constant
@@ -102,8 +106,8 @@ class ClusterExpansion:
         put = lambda field, value: object.__setattr__(self, field, value)
         if self.basis not in ('spin', 'occupation'): raise ValueError(f"basis must be 'spin' or 'occupation', got {self.basis!r}")
         eci = np.array(self.eci, float); eci.setflags(write=False)
-        if eci.shape != (len(self.orbits),): raise ValueError(f"one ECI per orbit is needed: {len(self.orbits)} orbits, ECIs of shape {eci.shape}")
-        if not np.isfinite(eci).all(): raise ValueError(f"orbit {int(np.argmin(np.isfinite(eci)))}: the ECI is not a finite number")
+        if eci.shape != (len(self.orbits),): raise ValueError(f"{len(self.orbits)} orbits need as many ECIs, got {eci.shape}")
+        if (bad := ~np.isfinite(eci)).any(): raise ValueError(f"orbit {bad.argmax()}: the ECI is not a finite number")
         put('eci', eci); put('orbits', tuple(_verified(i, o, self.crystal) for i, o in enumerate(self.orbits)))
         seen = {}
         for i, o in enumerate(self.orbits):
@@ -111,7 +115,7 @@ class ClusterExpansion:
             if j != i: raise ValueError(f"orbits {j} and {i} are the same")
         for name, M, sites, energy in self.checks:
             cell = Supercell(self.crystal, M); e = self.energy(cell, occupy(cell, sites))/cell.N
-            if not abs(e - energy) <= 1e-9: raise ValueError(f"check {name!r}: the expansion gives {e:.9f} eV/site, expected {energy:.9f}")
+            if not abs(e - energy) <= 1e-9: raise ValueError(f"check {name!r} gives {e:.9f} eV/site, not {energy:.9f}")
 
     @property
     def multiplicity(self) -> np.ndarray: # (n,) integers
@@ -147,7 +151,7 @@ class ClusterExpansion:
         k = [o.shape[1] for o in self.orbits]; by = ', '.join(f'{k.count(i)} of {i}' for i in sorted(set(k)))
         return f"ClusterExpansion({self.name!r}, {self.basis} basis, {len(k)} orbits: {by} sites)"
 
-# %% ../nbs/02_cluster.ipynb #9a8193c7
+# %% ../nbs/02_cluster.ipynb #41dafca3
 def occupy(
     cell: Supercell, # Periodic cell
     sites # (m,3) integer vectors of the occupied sites
@@ -164,23 +168,18 @@ def correlations(
 ) -> np.ndarray: # (...,n)
     "Mean of Π σ over the clusters of each orbit. ValueError unless `sigma` holds N numbers 0 or 1."
     sigma = np.asarray(sigma)
-    if sigma.shape[-1:] != (cell.N,): raise ValueError(f"sigma must end with the {cell.N} sites of the cell, got the shape {sigma.shape}")
-    if ((sigma != 0) & (sigma != 1)).any(): raise ValueError("sigma must hold occupations 0 and 1 (spins are made of them inside)")
+    if sigma.shape[-1:] != (cell.N,): raise ValueError(f"sigma must end with {cell.N} sites, got {sigma.shape}")
+    if ((sigma != 0) & (sigma != 1)).any(): raise ValueError("sigma must hold occupations 0 and 1, in either basis")
     s = sigma*2. - 1 if basis == 'spin' else sigma*1.
     at, out = {}, np.empty(s.shape[:-1] + (len(orbits),))
     def moved(v): # σ at the site reached from every site by the vector v
         if v not in at: at[v] = cell.index(cell.sites + np.array(v))
         return s[..., at[v]]
     for i, o in enumerate(orbits):
-        total = 0.
-        for c in o.tolist():
-            p = np.ones_like(s)
-            for v in c: p = p*moved(tuple(v))
-            total = total + p.mean(-1)
-        out[..., i] = total/len(o)
+        out[..., i] = sum(math.prod((moved(tuple(v)) for v in c), start=np.ones_like(s)).mean(-1) for c in o.tolist())/len(o)
     return out
 
-# %% ../nbs/02_cluster.ipynb #7bb9e2cf
+# %% ../nbs/02_cluster.ipynb #f6b75029
 def _occupation(expansion):
     "The expansion in the occupation basis; orbits whose ECI cancels are dropped"
     crystal, counts = expansion.crystal, {}
@@ -188,16 +187,15 @@ def _occupation(expansion):
         k = o.shape[1]; counts.setdefault((), {})[i] = len(o)*(-1)**k
         for q in range(1, k + 1):
             subs = np.concatenate([normal(o[:, list(which)]) for which in combinations(range(k), q)])
-            for s, n in zip(*np.unique(subs, axis=0, return_counts=True)):
-                row = counts.setdefault(tuple(map(tuple, s.tolist())), {})
-                row[i] = row.get(i, 0) + int(n)*2**q*(-1)**(k - q)
+            subs, n = np.unique(subs, axis=0, return_counts=True)
+            for s, n in zip(_tuples(subs), n.tolist()): counts.setdefault(s, {})[i] = n*2**q*(-1)**(k - q)
     left, kept = set(counts), []
     while left:
-        o = orbit_of(crystal, min(left)); first = tuple(map(tuple, o[0].tolist())); left -= {tuple(map(tuple, c)) for c in o.tolist()}
+        o = orbit_of(crystal, first := min(left)); left -= set(_tuples(o))
         terms = [n*float(expansion.eci[i]) for i, n in counts[first].items()]; J = math.fsum(terms)
         if abs(J) > 1e-15*max(map(abs, terms)): kept.append((o, J))
-    size, e = _by_size(crystal), expansion; kept.sort(key=lambda p: size(p[0]))
-    return ClusterExpansion(crystal, 'occupation', tuple(o for o, _ in kept), [J for _, J in kept], e.name, e.reference, e.provenance, e.checks)
+    size = _by_size(crystal); kept.sort(key=lambda p: size(p[0]))
+    return replace(expansion, basis='occupation', orbits=tuple(o for o, _ in kept), eci=[J for _, J in kept])
 
 # %% ../nbs/02_cluster.ipynb #6d54981a
 def site_clusters(
@@ -210,52 +208,57 @@ def site_clusters(
         return np.concatenate([np.delete(o - o[:, j:j + 1], j, axis=1) for j in range(k)])
     return tuple(through(o) for o in expansion.orbits)
 
-# %% ../nbs/02_cluster.ipynb #4165bb92
+# %% ../nbs/02_cluster.ipynb #c6cf1c86
 def _text(expansion):
     "The JSON text of an expansion, one orbit per line"
     e, c, line = expansion, expansion.crystal, lambda x: json.dumps(x, allow_nan=False, ensure_ascii=False)
-    head = {'format': 'alfe-cluster-expansion-1', 'units': 'eV per site', 'name': e.name, 'basis': e.basis, 'reference': e.reference, 'provenance': e.provenance,
+    table = lambda key, rows: f'"{key}": [\n  ' + ',\n  '.join(map(line, rows)) + '\n ]'
+    head = {'format': 'alfe-cluster-expansion-1', 'units': 'eV per site', 'name': e.name, 'basis': e.basis,
+            'reference': e.reference, 'provenance': e.provenance,
             'crystal': {'name': c.name, 'dim': c.dim, 'lattice_A': c.lattice.tolist(), 'rotations': c.rotations.tolist()}}
-    orbits = [{'eci': float(J), 'sites': o.shape[1], 'distances_A': [round(d, 4) for d in distances(c, o[0])], 'clusters': o.tolist()} for o, J in zip(e.orbits, e.eci)]
-    checks = [{'name': n, 'energy': float(E), 'cell': np.asarray(M, int).tolist(), 'occupied': np.asarray(s, int).reshape(-1, 3).tolist()} for n, M, s, E in e.checks]
-    lists = [f'"{key}": [\n  ' + ',\n  '.join(map(line, rows)) + '\n ]' for key, rows in (('orbits', orbits), ('checks', checks)) if rows]
-    return '{\n ' + ',\n '.join([f'{line(k)}: {line(v)}' for k, v in head.items()] + lists) + '\n}\n'
+    whole, apart = lambda a: np.array(a, int).reshape(-1, 3).tolist(), lambda o: np.round(distances(c, o[0]), 4).tolist()
+    orbits = [{'eci': J, 'sites': o.shape[1], 'distances_A': apart(o), 'clusters': o.tolist()}
+              for o, J in zip(e.orbits, map(float, e.eci))]
+    checks = [{'name': n, 'energy': float(E), 'cell': whole(M), 'occupied': whole(s)} for n, M, s, E in e.checks]
+    tables = [table('orbits', orbits)] + [table('checks', checks)]*bool(checks)
+    return '{\n ' + ',\n '.join([f'{line(k)}: {line(v)}' for k, v in head.items()] + tables) + '\n}\n'
 
-# %% ../nbs/02_cluster.ipynb #4fe04a2b
+# %% ../nbs/02_cluster.ipynb #009c9ea6
 def _get(data, key, where, kind):
     "`data[key]`, or a ValueError that says what is missing or of the wrong kind"
     if not isinstance(data, dict): raise ValueError(f"{where} must be an object with keys, got {type(data).__name__}")
     if key not in data: raise ValueError(f"{where} lacks the key {key!r} (it has {sorted(data)})")
-    if not isinstance(data[key], kind) or isinstance(data[key], bool): raise ValueError(f"{where}: {key!r} must be {'a number' if kind == (int, float) else kind.__name__}, got {str(data[key])[:40]!r}")
+    if not isinstance(data[key], kind) or isinstance(data[key], bool):
+        expected = {str: 'a text', list: 'a list', dict: 'an object'}.get(kind, 'a number')
+        raise ValueError(f"{where}: {key!r} must be {expected}, got {str(data[key])[:40]!r}")
     return data[key]
 
 def _array(rows, where, *shape):
     "`rows` as an array of numbers with the given shape, -1 for any length"
-    try: a = np.array(rows, float)
-    except (TypeError, ValueError): a = None
-    if a is not None and a.size == 0: a = a.reshape([max(n, 0) for n in shape]) if -1 in shape else a
-    if a is None or a.ndim != len(shape) or any(n not in (-1, m) for n, m in zip(shape, a.shape)):
-        raise ValueError(f"{where} must be an array of numbers with the shape ({','.join('n' if n < 0 else str(n) for n in shape)})")
+    try: a = np.array(rows, float) if rows else np.zeros([max(n, 0) for n in shape])
+    except (TypeError, ValueError): a = np.zeros(0)
+    if a.ndim != len(shape) or any(n not in (-1, m) for n, m in zip(shape, a.shape)):
+        raise ValueError(f"{where} must be an array of numbers with the shape {str(shape).replace('-1', 'n')}")
     return a
 
-# %% ../nbs/02_cluster.ipynb #2a98a421
+# %% ../nbs/02_cluster.ipynb #1c90d06a
 def _parsed(data):
     "The expansion described by the content of a file"
-    where = 'the file'
-    if (f := _get(data, 'format', where, str)) != 'alfe-cluster-expansion-1': raise ValueError(f"format is {f!r}, this version reads 'alfe-cluster-expansion-1'")
-    if (u := _get(data, 'units', where, str)) != 'eV per site': raise ValueError(f"units are {u!r}: ECIs must be given in 'eV per site'; convert them first")
-    c = _get(data, 'crystal', where, dict)
-    crystal = Crystal(c.get('name', ''), _array(_get(c, 'lattice_A', 'crystal', list), 'crystal: lattice_A', 3, 3),
-                      _array(_get(c, 'rotations', 'crystal', list), 'crystal: rotations', -1, 3, 3), c.get('dim', 3))
-    orbits, eci, checks = [], [], []
-    for i, o in enumerate(_get(data, 'orbits', where, list)):
-        eci.append(_get(o, 'eci', f'orbit {i}', (int, float))); rows = _get(o, 'clusters', f'orbit {i}', list)
-        orbits.append(np.zeros((1, 0, 3)) if rows == [[]] else _array(rows, f'orbit {i}: clusters', -1, -1, 3))
-    for i, k in enumerate(data.get('checks', [])):
-        w = f'check {i}'
-        checks.append((_get(k, 'name', w, str), _array(_get(k, 'cell', w, list), f'{w}: cell', 3, 3),
-                       _array(_get(k, 'occupied', w, list), f'{w}: occupied', -1, 3), _get(k, 'energy', w, (int, float))))
-    return ClusterExpansion(crystal, _get(data, 'basis', where, str), tuple(orbits), eci, data.get('name', ''), data.get('reference', ''), data.get('provenance', ''), tuple(checks))
+    top = lambda key, kind: _get(data, key, 'the file', kind)
+    array = lambda d, key, where, *shape: _array(_get(d, key, where, list), f'{where}: {key}', *shape)
+    number = lambda d, key, where: _get(d, key, where, (int, float))
+    for key, want in (('format', 'alfe-cluster-expansion-1'), ('units', 'eV per site')):
+        if (got := top(key, str)) != want: raise ValueError(f"{key!r} is {got!r}, expected {want!r}")
+    c = top('crystal', dict); name, L, dim = c.get('name', ''), array(c, 'lattice_A', 'crystal', 3, 3), c.get('dim', 3)
+    crystal = (Crystal(name, L, array(c, 'rotations', 'crystal', -1, 3, 3), dim) if 'rotations' in c else
+               crystal_from(L, [[0, 0, 0]], ['A'], name=name or 'lattice', dim=dim))
+    rows = top('orbits', list); eci = [number(o, 'eci', f'orbit {i}') for i, o in enumerate(rows)]
+    orbits = [array(o, 'clusters', f'orbit {i}', -1, -1, 3) if o.get('clusters') != [[]] else np.zeros((1, 0, 3))
+              for i, o in enumerate(rows)]
+    checks = [(_get(k, 'name', w := f'check {i}', str), array(k, 'cell', w, 3, 3), array(k, 'occupied', w, -1, 3),
+               number(k, 'energy', w)) for i, k in enumerate(data.get('checks', []))]
+    texts = [data.get(key, '') for key in ('name', 'reference', 'provenance')]
+    return ClusterExpansion(crystal, top('basis', str), tuple(orbits), eci, *texts, tuple(checks))
 
 # %% ../nbs/02_cluster.ipynb #cbf8022f
 def load(
@@ -304,7 +307,7 @@ def wraps(
     pairs = (o[:, a] - o[:, b] for o in expansion.orbits for a, b in combinations(range(o.shape[1]), 2))
     return any((cell.index(v) == 0).any() for v in pairs)
 
-# %% ../nbs/02_cluster.ipynb #6a12e874
+# %% ../nbs/02_cluster.ipynb #c04604da
 @dataclass(frozen=True, eq=False)
 class Fit:
     "A fitted expansion and how good it is"
@@ -318,10 +321,10 @@ def _ridge(X, E, w, penalty):
     "Weighted ridge regression; ValueError when the data do not determine all parameters"
     A = np.vstack([X*np.sqrt(w/w.sum())[:, None], np.diag(np.sqrt(penalty))])
     J, _, rank, _ = np.linalg.lstsq(A, np.concatenate([E*np.sqrt(w/w.sum()), 0*penalty]), rcond=1e-12)
-    if rank < len(J): raise ValueError(f"the structures determine only {rank} of {len(J)} ECIs: give more structures, fewer orbits or a ridge > 0")
+    if rank < len(J): raise ValueError(f"{rank} of {len(J)} ECIs are determined: more structures, fewer orbits or ridge > 0")
     return J
 
-# %% ../nbs/02_cluster.ipynb #33343c28
+# %% ../nbs/02_cluster.ipynb #e40b8ae7
 def fit(
     structures, # List of (cell, sigma, energy in eV/site)
     orbits, # Arrays (m,k,3), from `orbits`
@@ -333,15 +336,15 @@ def fit(
     rng=None, # Generator that deals the groups to the folds
     name: str = '' # Name of the expansion
 ) -> Fit: # Expansion, errors, predictions
-    "Fit ECIs to energies, with a cross-validation that keeps equivalent structures together. ValueError when the data do not suffice."
+    "Fit ECIs to energies; the cross-validation keeps equivalent structures together. ValueError when the data do not suffice."
     cells, E = [c for c, _, _ in structures], np.array([e for _, _, e in structures], float)
-    if not np.isfinite(E).all(): raise ValueError(f"structure {int(np.argmin(np.isfinite(E)))}: the energy is not a finite number")
+    if (bad := ~np.isfinite(E)).any(): raise ValueError(f"structure {bad.argmax()}: the energy is not a finite number")
     w = np.ones(len(E)) if weights is None else np.asarray(weights, float)
     m, k = np.array([o.shape[:2] for o in orbits]).T; penalty = ridge*m*(k > 1)
     X = m*np.array([correlations(orbits, c, s, basis) for c, s, _ in structures])
     groups = [structure_key(c, s) for c, s, _ in structures] if groups is None else list(groups)
-    labels = sorted(set(groups)); g = np.array([labels.index(x) for x in groups])
-    if not 2 <= folds <= len(labels): raise ValueError(f"{folds} folds need at least 2 and at most {len(labels)}, the number of different structures")
+    labels = {x: i for i, x in enumerate(sorted(set(groups)))}; g = np.array([labels[x] for x in groups])
+    if not 2 <= folds <= len(labels): raise ValueError(f"folds must be 2 to {len(labels)}, the number of different structures")
     fold = (rng or np.random.default_rng(0)).permutation(len(labels))[g] % folds
     predicted, error = np.empty_like(E), lambda p: float(np.sqrt(np.average((p - E)**2, weights=w)))
     for f in range(folds): predicted[fold == f] = X[fold == f]@_ridge(X[fold != f], E[fold != f], w[fold != f], penalty)

@@ -20,7 +20,7 @@ def _integers(a, what):
     a = np.array(np.round(a), np.int64); a.setflags(write=False)
     return a
 
-# %% ../nbs/01_crystal.ipynb #88473847
+# %% ../nbs/01_crystal.ipynb #f3bf2c39
 @dataclass(frozen=True, eq=False, repr=False)
 class Crystal:
     "The Bravais lattice of the ordering sites and the point group of the crystal. ValueError when the two do not fit together."
@@ -31,18 +31,18 @@ class Crystal:
 
     def __post_init__(self):
         "Verify the numbers and make them read-only"
-        lattice = np.array(self.lattice, float); W = _integers(self.rotations, 'rotations'); lattice.setflags(write=False)
-        if lattice.shape != (3, 3) or not np.isfinite(lattice).all() or abs(np.linalg.det(lattice)) < 1e-6*np.abs(lattice).max()**3:
-            raise ValueError(f"lattice must be three independent vectors (3,3) in Å, got {lattice.tolist()}")
-        if W.ndim != 3 or W.shape[1:] != (3, 3) or not len(W): raise ValueError(f"rotations must have the shape (p,3,3), got {W.shape}")
+        L, W = np.array(self.lattice, float), _integers(self.rotations, 'rotations')
+        if L.shape != (3, 3) or not abs(np.linalg.det(L)) > 1e-6*np.abs(L).max()**3:
+            raise ValueError(f"lattice must be three independent vectors (3,3) in Å, got {L.tolist()}")
+        if W.ndim != 3 or W.shape[1:] != (3, 3) or not len(W): raise ValueError(f"rotations must be (p,3,3), got {W.shape}")
         if self.dim not in (2, 3): raise ValueError(f"dim must be 2 or 3, got {self.dim!r}")
-        G = lattice@lattice.T
-        bad = np.abs(W.transpose(0, 2, 1)@G@W - G).max((1, 2)) > 1e-3*np.abs(G).max()
+        G = L@L.T; bad = np.abs(W.swapaxes(1, 2)@G@W - G).max((1, 2)) > 1e-3*np.abs(G).max()
         if bad.any(): raise ValueError(f"rotation {W[bad][0].tolist()} does not keep the lengths of the lattice vectors")
-        if self.dim == 2 and ((W[:, 2, :2] != 0).any() or (W[:, :2, 2] != 0).any()): raise ValueError("the rotations of a planar crystal must keep its plane")
+        if self.dim == 2 and (W[:, 2, :2].any() or W[:, :2, 2].any()): raise ValueError("the rotations must keep the plane")
         have = {w.tobytes() for w in W}
-        if len(have) != len(W) or any((v@w).tobytes() not in have for v in W for w in W): raise ValueError("the rotations are not a group: a product of two is missing, or one stands twice")
-        object.__setattr__(self, 'lattice', lattice); object.__setattr__(self, 'rotations', W)
+        if len(have) != len(W) or any((v@w).tobytes() not in have for v in W for w in W):
+            raise ValueError("the rotations are not a group: a product of two is missing, or one stands twice")
+        L.setflags(write=False); object.__setattr__(self, 'lattice', L); object.__setattr__(self, 'rotations', W)
 
     @property
     def volume(self) -> float: # Å^3 (a planar lattice counts its third vector too)
@@ -51,9 +51,10 @@ class Crystal:
 
     def __repr__(self):
         "One line for people"
-        return f"Crystal({self.name!r}, {len(self.rotations)} point operations, {self.volume:.3f} Å³ per site" + (')' if self.dim == 3 else ', planar)')
+        kind = 'planar, ' if self.dim == 2 else ''
+        return f"Crystal({self.name!r}, {kind}{len(self.rotations)} point operations, {self.volume:.3f} Å³ per site)"
 
-# %% ../nbs/01_crystal.ipynb #cddd8e16
+# %% ../nbs/01_crystal.ipynb #0f3115ed
 def crystal_from(
     lattice, # (3,3) primitive vectors of the structure as rows, Å
     positions, # (m,3) fractional coordinates of all atoms
@@ -65,7 +66,8 @@ def crystal_from(
 ) -> Crystal: # The lattice of the ordering sites, with the symmetry of the whole structure
     "The ordering sublattice of a structure. ValueError when it is no Bravais lattice, or the cell is not primitive."
     lattice, positions, species = np.asarray(lattice, float), np.asarray(positions, float), list(species)
-    if positions.shape != (len(species), 3): raise ValueError(f"positions must be (m,3) with one species per row, got {positions.shape} and {len(species)} species")
+    if positions.shape != (len(species), 3):
+        raise ValueError(f"positions must be (m,3), one row per species, got {positions.shape} and {len(species)} species")
     kinds = list(dict.fromkeys(species)); ordering = kinds[0] if ordering is None and len(kinds) == 1 else ordering
     if ordering not in kinds: raise ValueError(f"no ordering species {ordering!r} in the structure: choose one of {kinds}")
     lattice = Crystal(name, lattice, np.eye(3)[None]).lattice # three independent vectors, or a ValueError
@@ -73,10 +75,9 @@ def crystal_from(
     if np.linalg.norm(apart@lattice, axis=-1).min() < symprec: raise ValueError("two atoms are at the same place")
     found = spglib.get_symmetry_dataset((lattice, positions, [kinds.index(s) + 1 for s in species]), symprec=symprec)
     if found is None: raise ValueError(f"spglib finds no space group within {symprec} Å: are the positions fractional?")
-    sites, copies = species.count(ordering), int((found.rotations == np.eye(3, dtype=int)).all((1, 2)).sum())
-    if copies > 1: raise ValueError(f"the cell is not primitive: it holds {copies} copies of the smallest one. Give primitive vectors (spglib.find_primitive finds them)")
-    if sites > 1: raise ValueError(f"the ordering species {ordering!r} has {sites} sites per primitive cell; alfe needs a Bravais lattice, one site per cell")
-    W = np.array(found.rotations)
+    W, sites = np.array(found.rotations), species.count(ordering); copies = (W == np.eye(3)).all((1, 2)).sum()
+    if copies > 1: raise ValueError(f"the cell is not primitive but {copies} copies of one that is; use spglib.find_primitive")
+    if sites > 1: raise ValueError(f"{ordering!r} has {sites} sites per primitive cell; alfe needs one (a Bravais lattice)")
     if dim == 2:
         W = W[(W[:, 2, :2] == 0).all(1) & (W[:, :2, 2] == 0).all(1)]; W[:, 2, 2] = 1
     return Crystal(name or f'{ordering} in {found.international}', lattice, np.unique(W, axis=0), dim)
@@ -117,11 +118,11 @@ def lco(
     vectors = [[a/2, a/2/s, c/3], [-a/2, a/2/s, c/3], [0, -a/s, c/3]]
     return crystal_from(vectors, [[0, 0, 0], [.5, .5, .5], [z, z, z], [-z, -z, -z]], ['Li', 'Co', 'O', 'O'], 'Li', name='LiCoO2')
 
-# %% ../nbs/01_crystal.ipynb #ca520299
+# %% ../nbs/01_crystal.ipynb #24bca373
 def hermite(
     matrix # (3,m) integers, m ≥ 3: columns that span a superlattice
 ) -> np.ndarray: # (3,3) lower triangular, positive diagonal, smallest non-negative entries left of it
-    "Hermite normal form: the unique triangular basis of the superlattice that the columns of `matrix` span. ValueError when they are dependent."
+    "Hermite normal form: the unique triangular basis of what the columns of `matrix` span. ValueError when that is no lattice."
     left = _integers(matrix, 'matrix').T.tolist(); H = []
     for i in range(3):
         while len(live := [c for c in left if c[i]]) > 1:
@@ -134,10 +135,10 @@ def hermite(
         for j in range(i): q = H[j][i]//H[i][i]; H[j] = [x - q*y for x, y in zip(H[j], H[i])]
     return np.array(H).T
 
-# %% ../nbs/01_crystal.ipynb #6eb0cc6b
+# %% ../nbs/01_crystal.ipynb #1fcb8e61
 @dataclass(frozen=True, eq=False, repr=False)
 class Supercell:
-    "A periodic cell of N sites. ValueError when the matrix is singular, not made of integers, or leaves the plane of a planar crystal."
+    "A periodic cell of N sites. ValueError when the matrix is singular, not of integers, or leaves the plane (planar crystal)."
     crystal: Crystal # The lattice
     matrix: np.ndarray # (3,3) integers: the columns are the cell's vectors in primitive vectors
 
@@ -147,7 +148,9 @@ class Supercell:
         if M.shape != (3, 3): raise ValueError(f"matrix must be (3,3), got {M.shape}")
         if self.crystal.dim == 2 and (M[2, :2].any() or M[:2, 2].any() or abs(M[2, 2]) != 1):
             raise ValueError(f"a cell of a planar crystal has the third row and column (0, 0, 1), got {M.tolist()}")
-        H = hermite(M); H.setflags(write=False); object.__setattr__(self, 'hnf', H)
+        H = hermite(M); N = np.prod(np.diag(H), dtype=float)
+        if N > 2**31: raise ValueError(f"a cell of {N:.2g} sites is too large")
+        H.setflags(write=False); object.__setattr__(self, 'hnf', H)
 
     @property
     def N(self) -> int: # |det matrix|
@@ -167,7 +170,7 @@ class Supercell:
 
     @cached_property
     def sites(self) -> np.ndarray: # (N,3) integers
-        "The site of each index, as the vector inside the parallelepiped of `matrix`. The order depends on the superlattice alone."
+        "The site of each index: the vector inside the parallelepiped of `matrix`. Their order depends on the superlattice alone."
         box = np.stack(np.unravel_index(np.arange(self.N), np.diag(self.hnf)), -1)
         a, b, c = self.matrix.T
         adj = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)]) # adj @ matrix = det · 1, in integers
@@ -182,7 +185,7 @@ class Supercell:
     def permutations(self,
         translations: bool = True # With the N translations; False: the point group about the origin alone
     ) -> np.ndarray: # (g,N) integers, all different: operation k takes site s to site [k,s]
-        "The space group of the crystal as permutations of the sites, as far as it keeps the superlattice (g grows with N: for small cells)"
+        "The space group as permutations of the sites, as far as it keeps the superlattice. Up to 48 N of them: for small cells."
         W = self.crystal.rotations; W = W[(self.index((W@self.matrix).swapaxes(1, 2)) == 0).all(1)]
         t = self.sites if translations else self.sites[:1]*0
         return np.unique(self.index((self.sites@W.swapaxes(1, 2))[:, None] + t[:, None]).reshape(-1, self.N), axis=0)

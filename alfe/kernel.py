@@ -17,10 +17,12 @@ from .core import k_B, seed_of
 from .crystal import Supercell
 from .cluster import site_clusters
 
-# %% ../nbs/05a_kernel.ipynb #bdcfee04
+# %% ../nbs/05a_kernel.ipynb #10d22d61
 LANES = 64 # Chains that the kernel advances side by side, one byte per site each
 
-_compiled = njit(nogil=True, error_model='numpy', cache=__name__ != '__main__') # a notebook compiles afresh, a module once per machine
+_options = dict(nogil=True, error_model='numpy', cache=__name__ != '__main__') # a notebook compiles afresh, a module once per machine
+_compiled = njit(**_options)
+_inlined = njit(**_options, forceinline=True) # parts of the loop: inlining lets the compiler see that their arrays do not overlap (twice as fast)
 
 # %% ../nbs/05a_kernel.ipynb #9a499f12
 def _groups(expansion): # Clusters through the origin, fewest sites first: [(J, (m, size) columns of `offsets`)], offsets (K, 3)
@@ -33,13 +35,13 @@ def _groups(expansion): # Clusters through the origin, fewest sites first: [(J, 
         groups += [(J, columns[i:i + 120]) for i in range(0, len(columns), 120)]
     return groups, offsets
 
-# %% ../nbs/05a_kernel.ipynb #871df8f3
+# %% ../nbs/05a_kernel.ipynb #8911e63a
 def _quantum(groups, point): # Energy quantum q, eV: a power of two for which no local field overflows
     reach = abs(point) + sum(abs(J)*len(c) for J, c in groups)
     q = 2.**np.ceil(np.log2(max(reach, 1e-9)/2**30))
     if q > 1e-7: raise ValueError(f"the interactions through one site add up to {reach:.3g} eV, too much for exact energies "
                                   f"(the quantum would be {q:.1g} eV, the limit is 1e-7 eV): are the ECIs in eV?")
-    return min(q, 2.**-30)
+    return max(q, 2.**-30) # finer than a nanoelectronvolt serves nothing
 
 # %% ../nbs/05a_kernel.ipynb #2533b9c1
 @dataclass(frozen=True, eq=False)
@@ -93,12 +95,15 @@ def lattice_of(
                    np.concatenate(lists + [[]]).astype(np.int64), np.array([round(J/q) for J, _ in groups], np.int32), np.int32(round(J[1]/q)),
                    order.sublattice(cell.sites).astype(np.uint32), order.n*np.asarray(order.Q[:order.d], float), order.V, q, float(J[0]))
 
-# %% ../nbs/05a_kernel.ipynb #32cda7fe
-@_compiled
+# %% ../nbs/05a_kernel.ipynb #0c3c69d2
+@_inlined
 def _count(n, row, member, j, end, size, count): # Adds to `count` (LANES,) the clusters member[j:end] whose sites are all occupied
     while size == 1 and j + 4 <= end:
         a, b, c, d = row[member[j]], row[member[j + 1]], row[member[j + 2]], row[member[j + 3]]; j += 4
         for l in range(LANES): count[l] += np.int8(np.int8(n[a, l] + n[b, l]) + np.int8(n[c, l] + n[d, l]))
+    while size == 1 and j + 2 <= end:
+        a, b = row[member[j]], row[member[j + 1]]; j += 2
+        for l in range(LANES): count[l] += np.int8(n[a, l] + n[b, l])
     while size == 2 and j + 4 <= end:
         a, b, c, d = row[member[j]], row[member[j + 1]], row[member[j + 2]], row[member[j + 3]]; j += 4
         for l in range(LANES): count[l] += np.int8((n[a, l] & n[b, l]) + (n[c, l] & n[d, l]))
@@ -113,8 +118,8 @@ def _count(n, row, member, j, end, size, count): # Adds to `count` (LANES,) the 
                 count[l] += whole
         j += size
 
-# %% ../nbs/05a_kernel.ipynb #86119d49
-@_compiled
+# %% ../nbs/05a_kernel.ipynb #310d1ec4
+@_inlined
 def _field(tables, n, k, g0, g1, count, h): # Adds to `h` (LANES,) int32 the local field of groups g0..g1 at site k, in quanta
     near, size, first, member, eci = tables[0], tables[1], tables[2], tables[3], tables[4]
     for g in range(g0, g1):
@@ -212,8 +217,8 @@ def _float_of_bits(typing, bits): # Reinterpret a uint32 as a float32
         return builder.bitcast(args[0], ir.FloatType())
     return nb.float32(nb.uint32), build
 
-# %% ../nbs/05a_kernel.ipynb #ca93b69b
-@_compiled
+# %% ../nbs/05a_kernel.ipynb #046fa2ad
+@_inlined
 def _accepts(x, r): # Whether a flip that costs x (in kT, float32) is accepted, with 32 random bits r
     one, half = np.float32(1), np.float32(.5)
     y = x*np.float32(-1.44269504)
@@ -241,8 +246,8 @@ def _forces(tables, win, n, start, F, U): # Fills N⟨η⟩ `start` (d, LANES), 
     for a in range(ns):
         for l in range(LANES): U[a, l] = offset[a, l] + pull[l]*total[a, l]
 
-# %% ../nbs/05a_kernel.ipynb #a54519b5
-@_compiled
+# %% ../nbs/05a_kernel.ipynb #e5811dfe
+@_inlined
 def _decide(nk, x, own, stream, s): # Fills `s` (LANES,) with the accepted changes −1, 0, +1 of a site with occupations nk
     for l in range(LANES):
         up = np.float32(1 - 2*np.int32(nk[l]))
@@ -253,8 +258,8 @@ def _decide(nk, x, own, stream, s): # Fills `s` (LANES,) with the accepted chang
         stream[3, l] = np.uint32(np.uint32(d << np.uint32(11)) | np.uint32(d >> np.uint32(21)))
         s[l] = up if _accepts(up*x[l] + own[l], r) else np.float32(0)
 
-# %% ../nbs/05a_kernel.ipynb #f17ed895
-@_compiled
+# %% ../nbs/05a_kernel.ipynb #c5fd2aee
+@_inlined
 def _record(F, F0, gained, moments, y, sums, products): # Adds deviations of F and the energy, and their products, to the sums
     m = len(y)
     for i in range(m - 1):
