@@ -32,22 +32,22 @@ def disagreement(
     if not np.isfinite(ratio).all(): raise ValueError(f"the committee gives no finite number at {(~np.isfinite(ratio).all(1)).sum()} of {len(ratio)} points; are they inside the domain?")
     return np.sqrt((ratio**2).mean(1))
 
-# %% ../nbs/21_uncertainty.ipynb #3f8cee35
+# %% ../nbs/21_uncertainty.ipynb #123838a3
 def query_by_committee(
     state, # `State`; its model, pool, domain and symmetry group are used
     n, # Number of points
     rng=None, # Not used: the choice is not random
-    over=4 # The batch is chosen from the best over*n points of the pool
+    share=0.05 # Share of the pool from which the batch is chosen, 0 to 1; at least 4 n points are
 ) -> np.ndarray: # Points (n, d) of the pool; fewer if it holds fewer different ones
     "Criterion: pool points where the committee disagrees most, as a batch that is diverse modulo symmetry"
     if state.model is None: raise ValueError("query_by_committee needs a committee, and no model has been fitted yet; ask a space-filling criterion in the first round")
-    if n < 0 or over < 1: raise ValueError(f"query_by_committee needs n >= 0 and over >= 1, not {n} and {over}")
+    if n < 0 or not 0 <= share <= 1: raise ValueError(f"query_by_committee needs n >= 0 and a share from 0 to 1, not {n} and {share}")
     if not len(state.pool): raise ValueError("query_by_committee chooses from state.pool, which is empty; fill it, for instance with space_filling.walk")
     if n == 0: return np.empty((0, state.domain.d))
     score = disagreement(state.model, state.pool)
-    best = np.argsort(-score, kind='stable')
+    best, m = np.argsort(-score, kind='stable'), max(4*n, round(share*len(score)))
     while True:
-        top = best[:over*n]
+        top = best[:m]
         chosen = diverse(state.pool[top], n, state.order.group, state.domain.widths, score=score[top])
         if len(chosen) == n or len(top) == len(best): return state.pool[top[chosen]]
-        over *= 2 # many copies among the best: look further
+        m *= 2 # many copies among the best: look further
