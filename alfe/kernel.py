@@ -17,12 +17,11 @@ from .core import k_B, seed_of
 from .crystal import Supercell
 from .cluster import site_clusters
 
-# %% ../nbs/05a_kernel.ipynb #10d22d61
+# %% ../nbs/05a_kernel.ipynb #245ce67e
 LANES = 64 # Chains that the kernel advances side by side, one byte per site each
 
 _options = dict(nogil=True, error_model='numpy', cache=__name__ != '__main__') # a notebook compiles afresh, a module once per machine
-_compiled = njit(**_options)
-_inlined = njit(**_options, forceinline=True) # parts of the loop: inlining lets the compiler see that their arrays do not overlap (twice as fast)
+_compiled, _inlined = njit(**_options), njit(**_options, forceinline=True) # inlined parts: the compiler sees that their arrays do not overlap (twice as fast)
 
 # %% ../nbs/05a_kernel.ipynb #9a499f12
 def _groups(expansion): # Clusters through the origin, fewest sites first: [(J, (m, size) columns of `offsets`)], offsets (K, 3)
@@ -73,13 +72,15 @@ class Lattice:
         "What the compiled functions read"
         return self.near, self.size, self.first, self.member, self.eci, self.point, self.sublattice, self.wave
 
-# %% ../nbs/05a_kernel.ipynb #24d8ae7b
+# %% ../nbs/05a_kernel.ipynb #a7c29e5d
 def lattice_of(
     expansion, # ClusterExpansion, in any basis
     order, # OrderParameters
     cell:Supercell # Monte Carlo cell
 ) -> Lattice:
     "Lay out `expansion` and `order` on `cell`. ValueError if the cell does not fit them, or the energies are too large to be exact"
+    if {w.tobytes() for w in expansion.crystal.rotations} != {w.tobytes() for w in order.crystal.rotations}:
+        raise ValueError(f"the expansion is one of {expansion.crystal.name}, the order parameters are of {order.crystal.name}: the lattices have different symmetry")
     place = order.sublattice(np.concatenate([np.zeros((1, 3), int), cell.matrix.T]))
     if (place != place[0]).any(): raise ValueError(f"a cell {cell.matrix.tolist()} is not periodic in the order parameters: its columns must be integer combinations "
                                                    f"of the columns of their cell {np.asarray(order.cell).tolist()}")
@@ -147,21 +148,21 @@ def _energies(tables, n, total): # Adds to `total` (LANES,) int64 the energy of 
     for k in range(n.shape[0]):
         for l in range(LANES): total[l] += n[k, l]*np.int64(point)
 
-# %% ../nbs/05a_kernel.ipynb #e9592403
+# %% ../nbs/05a_kernel.ipynb #37c8faa1
 def energies(
     lattice:Lattice, # Where the occupations live
     n # (N, LANES) int8 occupations
 ) -> np.ndarray: # (LANES,) int64, quanta; eV: N*lattice.constant + lattice.quantum*energies
     "Energies of 64 configurations, exactly"
-    total = np.zeros(LANES, np.int64); _energies(lattice.tables, np.ascontiguousarray(n, np.int8), total)
+    _energies(lattice.tables, np.ascontiguousarray(n, np.int8), total := np.zeros(LANES, np.int64))
     return total
 
-# %% ../nbs/05a_kernel.ipynb #d9d51f6d
+# %% ../nbs/05a_kernel.ipynb #351d9261
 class Window(NamedTuple):
     "The biases of 64 chains, laid out for the kernel; made by `window`"
     beta: np.ndarray    # (LANES,) float32 q/kT
     force: np.ndarray   # (d, LANES) float32 f
-    self: np.ndarray    # (n, LANES) float32 S
+    own: np.ndarray     # (n, LANES) float32 S
     pull: np.ndarray    # (LANES,) float32 change of U when a site is filled, 0 = untracked order parameters are free
     kappa: np.ndarray   # (d, LANES) centre of the bias, rounded
     offset: np.ndarray  # (n, LANES) U of the empty lattice

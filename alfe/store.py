@@ -47,10 +47,10 @@ def _described_function(x, skip): # Its name, and what a closure or a partial ho
     name = getattr(x, '__qualname__', type(x).__name__)
     return {'function': name, 'given': describe(cells, skip)} if cells else name
 
-# %% ../nbs/07_store.ipynb #6ea8e10e
+# %% ../nbs/07_store.ipynb #1696936e
 def describe(
     x, # Anything that settings are made of
-    skip=('threads', 'lanes', 'chunk', 'about', 'provenance', 'reference') # Fields that change no result
+    skip=('threads', 'lanes', 'chunk', 'about', 'provenance', 'reference', 'checks') # Fields that change no result
 ): # Plain values for JSON
     "What `x` is, in plain values that are the same in every process"
     if x is None or isinstance(x, (bool, int, float, str)): return x
@@ -67,20 +67,20 @@ def describe(
         return {'class': type(x).__name__, **{f.name: describe(getattr(x, f.name), skip) for f in dataclasses.fields(x) if f.name not in skip}}
     return _described_function(x, skip)
 
-# %% ../nbs/07_store.ipynb #24205dbc
+# %% ../nbs/07_store.ipynb #ad74047d
 def _flat(x, prefix=''): # Nested settings as {'a.b': value}
-    if not (isinstance(x, dict) and x): return {prefix: x}
+    if not isinstance(x, dict) or prefix and not x: return {prefix: x}
     return {k: v for key, val in x.items() for k, v in _flat(val, f'{prefix}.{key}' if prefix else str(key)).items()}
 
 def differences(
     old:dict, # Settings as stored
     new:dict # Settings as given now
 ) -> list: # One line of text for each setting that differs
-    "What differs between two sets of settings, key by key"
+    "What differs between two sets of settings, key by key. A setting that is not there counts as None, so that later versions can have more"
     a, b = _flat(json.loads(json.dumps(old))), _flat(json.loads(json.dumps(new)))
     show = lambda x, k: json.dumps(x[k]) if k in x else 'not set'
     return [f'{k}: {show(a, k)} -> {show(b, k)}' for k in [*a, *(k for k in b if k not in a)]
-            if k not in a or k not in b or show(a, k) != show(b, k)]
+            if json.dumps(a.get(k)) != json.dumps(b.get(k))]
 
 # %% ../nbs/07_store.ipynb #73690183
 def _lock(path): # A connection that holds the write lock; refuses if another one does

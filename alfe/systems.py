@@ -85,7 +85,7 @@ def _about(source, T): # What a run of LixCoO2 must say of itself, and the order
         "the ordering temperature of this expansion is not known"
     return f"Li/vacancy order in layered LixCoO2; {where}.", T_order
 
-# %% ../nbs/08_systems.ipynb #fd63363c
+# %% ../nbs/08_systems.ipynb #6494c2ba
 def lco_zigzag(
     source='pair-zigzag', # As for `lco_expansion`
     T:float=300., # Temperature, K
@@ -94,7 +94,7 @@ def lco_zigzag(
     expansion = lco_expansion(source); about, T_order = _about(source, T)
     cell = Supercell(expansion.crystal, np.array([[1, 0, 2], [2, 1, 0], [0, 1, 0]]))
     order = from_ordering(cell, cell.sites @ [2, 1, -1] % 4 < 2)
-    return System('LixCoO2 zig-zag', expansion, order, domain_of(order), T, T_order, (6, 6, 6), (5.,) + (.5,)*6, about)
+    return System('LixCoO2 zig-zag', expansion, order, domain_of(order), T, T_order, (5, 5, 5), (5.,) + (.5,)*6, about)
 
 # %% ../nbs/08_systems.ipynb #579f85ab
 def lco_row(

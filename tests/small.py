@@ -11,6 +11,7 @@ from alfe.oracle import landau
 from alfe.order import OrderParameters, from_star
 from alfe.space_filling import billiard_walk
 from alfe.store import Store
+from alfe.train import train
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,11 @@ def greedy(state, n, rng):
     return state.pool[np.argsort((state.model.mu(state.pool)**2).sum(1))[:n]]
 
 
+def quick(*a, **k): return train(*a, steps=40, **k)
+
+
 def make(path, **changes):
-    return Run(path, toy, **{**dict(model=IDNN(hidden=(6,), degree=4), ask={billiard_walk: 8, greedy: 6}, oracle=oracle, test={'uniform': 6},
+    return Run(path, toy, **{**dict(model=IDNN(hidden=(6,), degree=4, landau=(4, 1)), fit=quick, ask={billiard_walk: 8, greedy: 6}, oracle=oracle, test={'uniform': 6},
                                     committee=2, pool=100, chunk=5, seed=3), **changes})
 
 

@@ -201,7 +201,7 @@ def test_broken_executor_is_an_error_and_loses_nothing(tmp_path):
 def test_other_settings_are_refused(tmp_path):
     small.make(tmp_path)
     for changes, line in [(dict(seed=4), 'seed: 3 -> 4'), (dict(T=310.), 'T: 300.0 -> 310.0'), (dict(ask={small.billiard_walk: 9}), 'ask.billiard_walk: 8 -> 9'),
-                          (dict(oracle=replace(small.oracle, noise=.1)), 'oracle.noise: 0.002 -> 0.1'), (dict(model=small.IDNN(hidden=(7,), degree=4)), 'model.hidden')]:
+                          (dict(oracle=replace(small.oracle, noise=.1)), 'oracle.noise: 0.002 -> 0.1'), (dict(model=small.IDNN(hidden=(7,), degree=4, landau=(4, 1))), 'model.hidden')]:
         with pytest.raises(ValueError, match='other settings') as e: small.make(tmp_path, **changes)
         assert line in str(e.value)
     small.make(tmp_path, chunk=7, timeout=5., target={'uniform mu0': 1.})  # these change no result
