@@ -84,7 +84,7 @@ def parity(
     name = rf'$\mu_{{{k[0]}}}$' if len(k) == 1 else rf'$\mu_{{{k[0]}}}\dots\mu_{{{k[-1]}}}$'
     return dress(ax, f'measured {name} (meV)', f'learned {name} (meV)')
 
-# %% ../nbs/42_plots.ipynb #ed2babac
+# %% ../nbs/42_plots.ipynb #b60b389f
 def spread(
     model, # `FreeEnergy`
     rows:Rows, # Rows that the model was not trained on
@@ -96,12 +96,14 @@ def spread(
     ax = new_axes(ax); k = list(components); rows = rows[rows.ok]
     std = 1e3*model.mu_std(rows.eta, rows.T, outside='nan')[:, k].ravel()
     error = np.abs(1e3*(model.mu(rows.eta, rows.T, outside='nan') - rows.mu)[:, k].ravel())
+    noise = 1e3*np.sqrt(np.nanmean(rows.mu_se[:, k]**2)) if np.isfinite(rows.mu_se[:, k]).any() else 0
     known = np.isfinite(error) & (std > 0) & (error > 0); std, error = std[known], error[known]
     if not len(std): return dress(ax, 'committee std (meV)', 'actual error (meV)', 'no rows')
     ax.scatter(std, error, s=8, color=colours[0], alpha=.45, linewidths=0, rasterized=True)
     parts = np.array_split(np.argsort(std), min(bins, len(std)))
     ax.plot([std[p].mean() for p in parts], [np.sqrt((error[p]**2).mean()) for p in parts], color=colours[1], marker='s', markersize=5, label='rms in bins')
     lo, hi = np.percentile(np.r_[std, error], [2, 100]); ax.plot([lo, hi], [lo, hi], color='.3', linewidth=.8, label='error = std')
+    if noise: ax.axhline(noise, color=colours[2], linewidth=1, linestyle=':', label='noise of the rows')
     ax.set(xscale='log', yscale='log', xlim=(std.min()/1.3 if std.min() > lo/5 else lo/5, std.max()*1.3), ylim=(lo/2, hi*1.3)); _plain(ax.xaxis); _plain(ax.yaxis)
     return dress(ax, 'committee std (meV/site)', 'actual error (meV/site)')
 
@@ -204,7 +206,7 @@ def g_map(
     if path is not None: ax.plot(path[:, i], path[:, j], color='black', linewidth=1.6, linestyle=(0, (3, 1.5)))
     return dress(ax, label(i), label(j))
 
-# %% ../nbs/42_plots.ipynb #f6c7edbb
+# %% ../nbs/42_plots.ipynb #25f9471e
 def order_along(
     path, # (m, d) minimum path, from `metrics.minimum_path`
     rows:Rows=None, # Measured rows on the true path, drawn as points
@@ -212,8 +214,9 @@ def order_along(
 ): # `ax`
     "Equilibrium order parameters against composition"
     ax = new_axes(ax); path = np.asarray(path)
+    there = np.abs(path).max(0) > 1e-3
     for i in range(1, path.shape[1]):
-        ax.plot(path[:, 0], path[:, i], color=colours[(i - 1) % 8], linewidth=1.6, label=rf'$\eta_{{{i}}}$')
+        ax.plot(path[:, 0], path[:, i], color=colours[(i - 1) % 8] if there[i] else '.6', linewidth=1.6, zorder=1 + there[i], label=rf'$\eta_{{{i}}}$' if there[i] else None)
     if rows is not None: ax.plot(rows.eta[:, 0], np.linalg.norm(rows.eta[:, 1:], axis=1), 'o', color='.15', markersize=3.5, label=r'true path, $|e|$')
     return dress(ax, label(0), 'equilibrium order')
 

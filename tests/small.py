@@ -50,11 +50,11 @@ def fingerprint(path):
 # --- workers, each in a process of its own ---
 
 def run_and_die(path, k, rounds=3):
-    "Runs, and is killed by itself, without notice, before the k-th write"
+    "Runs, and is killed by itself, without notice, before the k-th write, or the first write whose name begins with k"
     one_thread(); steps = []
     def fault(step):
         steps.append(step)
-        if len(steps) == k: os.kill(os.getpid(), signal.SIGKILL)
+        if len(steps) == k or isinstance(k, str) and step.startswith(k): os.kill(os.getpid(), signal.SIGKILL)
     make(path).loop(rounds, fault=fault)
     with open(f'{path}/steps.txt', 'w') as f: f.write('\n'.join(steps))
 

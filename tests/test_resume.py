@@ -9,12 +9,13 @@ from alfe.store import Store
 import small
 from test_store import ctx
 
-STAGES = ['new store', 'rows of test', 'tested', 'asked', 'rows of round', 'measured', 'write file', 'flush file', 'rename file', 'fitted', 'judged']
+STAGES = ['insert', 'commit rows of test', 'begin tested', 'begin asked of round 0', 'commit asked of round 0', 'commit rows of round 0', 'commit measured of round 0',
+          'write file', 'flush file', 'rename file', 'begin fitted of round 0', 'commit judged of round 0', 'insert', 'begin fitted of round 1', 'commit judged of round 2']
 
 
 def die(path, k):
-    "Runs in a process that kills itself before its k-th write (0: never); its exit code"
-    p = ctx.Process(target=small.run_and_die, args=(path, k)); p.start(); p.join(60)
+    "Runs in a process that kills itself before its k-th write, or a write of that name (0: never); its exit code"
+    p = ctx.Process(target=small.run_and_die, args=(path, k)); p.start(); p.join(120)
     return p.exitcode
 
 
@@ -27,14 +28,12 @@ def undisturbed(tmp_path_factory):
 
 
 def test_killed_in_each_stage(undisturbed, tmp_path):
-    "One folder, killed again and again: before and after the critical write of each stage in each round"
+    "One run that is killed in every stage, one after the other"
     want, steps = undisturbed
-    ways = [[k for k, s in enumerate(steps, 1) if stage in s] for stage in STAGES if stage != 'new store']
-    for i, ks in enumerate(ways):  # a fresh folder for each stage, killed at one write of it that chance picks, then at the first write after it
-        path = tmp_path/str(i); k = ks[rng_of(0, 'stage', i).integers(len(ks))]
-        assert die(path, k) == -signal.SIGKILL, steps[k - 1]
-        assert die(path, 1) == -signal.SIGKILL and die(path, 0) == 0
-        assert small.fingerprint(path) == want, f'killed at {steps[k - 1]!r}'
+    for stage in STAGES:
+        assert any(s.startswith(stage) for s in steps) and die(tmp_path/'run', stage) == -signal.SIGKILL, stage
+        with small.make(tmp_path/'run')._read() as s: assert s.check() == 'ok'
+    assert die(tmp_path/'run', 0) == 0 and small.fingerprint(tmp_path/'run') == want
 
 
 def test_killed_on_the_way(undisturbed, tmp_path):
