@@ -7,8 +7,8 @@ __all__ = ['LCO', 'B2', 'KEYS', 'SECTIONS', 'positive', 'not_negative', 'count',
            'known_criteria', 'criterion', 'checked', 'read_config', 'template', 'system_of', 'run_of', 'claim', 'found',
            'main']
 
-# %% ../nbs/50_cli.ipynb #5b3865f7
-import argparse, difflib, importlib, json, shutil, sys, tomllib, traceback
+# %% ../nbs/50_cli.ipynb #94fa03f2
+import argparse, difflib, importlib, json, os, shutil, sys, tomllib, traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
@@ -248,7 +248,7 @@ def run_of(
     return Run(folder, system, model=IDNN(hidden=m['hidden'], **({} if m['degree'] is None else {'degree': m['degree']})), committee=m['committee'],
                seed=config['run']['seed'], ask=asked['ask'], first=asked['first'] or None, oracle=oracle, test=tests)
 
-# %% ../nbs/50_cli.ipynb #95beb61e
+# %% ../nbs/50_cli.ipynb #558a4ac7
 def _same(old, new, folder): # Refuses if two configurations would not give the same rows
     from alfe.store import differences
     plain = lambda c: {s: {k: v for k, v in body.items() if (s, k) not in {('run', 'rounds'), ('run', 'folder'), ('montecarlo', 'threads')}} for s, body in c.items()}
@@ -262,7 +262,7 @@ def claim(
     "Makes the folder of a run and puts the configuration into it, or finds that it is there already. ValueError if it is of another run"
     from alfe.store import save_file
     config, path = read_config(path), Path(path)
-    folder = Path(folder) if folder else path.parent/(config['run']['folder'] or path.stem)
+    folder = Path(folder or os.path.normpath(path.parent/(config['run']['folder'] or path.stem)))
     own = folder/'config.toml'; source = _expansion_file(config, path.parent)
     if own.exists(): _same(read_config(own), config, folder)
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())): raise ValueError(f'{folder} exists and is not a run of this program; choose another folder with --folder')
