@@ -100,11 +100,11 @@ KEYS = (
     Key('test', 'path', count, 0, 'test points along the equilibrium path, found by Monte Carlo before the run starts'))
 SECTIONS = ('system', 'montecarlo', 'model', 'first', 'ask', 'run', 'test')
 
-# %% ../nbs/50_cli.ipynb #d36205f1
+# %% ../nbs/50_cli.ipynb #f7081006
 def known_criteria() -> tuple: # Functions
     "The criteria that a file can name"
-    from alfe import space_filling as s, uncertainty as u
-    return (s.billiard_walk, s.hit_and_run, s.sobol, s.sobol_uniform, s.boundary, s.slices, u.query_by_committee)
+    from alfe import physics as p, space_filling as s, uncertainty as u
+    return (s.billiard_walk, s.hit_and_run, s.sobol, s.sobol_uniform, s.boundary, s.slices, p.wells, u.query_by_committee)
 
 # %% ../nbs/50_cli.ipynb #66a4a3f1
 def criterion(
@@ -166,7 +166,7 @@ def read_config(
     except UnicodeDecodeError as e: raise ValueError(f'{path} is not a text file ({e})') from e
     except tomllib.TOMLDecodeError as e: raise ValueError(f'{path} is not valid TOML: {e}. Texts need quotes, sections square brackets, lists commas') from e
 
-# %% ../nbs/50_cli.ipynb #592b1698
+# %% ../nbs/50_cli.ipynb #caee7ac2
 def _toml(v): # A value as TOML
     return json.dumps(list(v) if isinstance(v, tuple) else v)
 
@@ -178,7 +178,7 @@ def template(
     big = name == 'lco'; system = 'lco_zigzag' if big else 'b2'
     values = {('system', 'name'): system, ('run', 'folder'): name, ('model', 'hidden'): (60, 60) if big else (40, 40), ('run', 'rounds'): 6 if big else 4}
     examples = dict(phi=(5.,) + (.5,)*6) if big else {}
-    points = {'first': {'billiard_walk': 400, 'slices': 100} if big else {'billiard_walk': 30}, 'ask': {'billiard_walk': 100, 'query_by_committee': 100} if big else {'billiard_walk': 10, 'query_by_committee': 20}}
+    points = {'first': {'billiard_walk': 300, 'slices': 100, 'boundary': 40, 'wells': 60} if big else {'billiard_walk': 30}, 'ask': {'billiard_walk': 90, 'query_by_committee': 110, 'slices': 30, 'wells': 20} if big else {'billiard_walk': 10, 'query_by_committee': 20}}
     about = dict(first='points to ask for before there is a model, by criterion', ask='points of every later round')
     out = ['# A run of alfe. Behind # stand comments. Keys that are commented out show an example; without them, the system or the library chooses.']
     for s in SECTIONS:

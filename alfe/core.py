@@ -152,7 +152,7 @@ class Rows:
         cols = [f'{f}_{i}' for f in ('eta', 'mu') for i in range(self.d)] + ['T', 'by']
         return f'<p>{self!r}</p>' + self.frame()[cols].head(5).round(4).to_html(index=False)
 
-# %% ../nbs/00_core.ipynb #902c5644
+# %% ../nbs/00_core.ipynb #cf31ef52
 @dataclass(frozen=True)
 class State:
     "What is known at the start of a round"
@@ -162,4 +162,4 @@ class State:
     model: Any         # `FreeEnergy` fitted to them, None before the first fit
     round: int         # Number of this round, from 0
     T: float           # Temperature of the run, K
-    pool: np.ndarray   # (m, d) candidate points, uniform in the domain
+    pool: np.ndarray   # (m, d) candidate points: uniform in the domain and near its ordered states

@@ -6,8 +6,8 @@
 __all__ = ['mixing_held', 'mixing_free', 'IDNN', 'Form', 'form', 'landau_slopes', 'init', 'energy', 'slope', 'curvature',
            'evaluate']
 
-# %% ../nbs/11_idnn.ipynb #b6056fa8
-from dataclasses import dataclass
+# %% ../nbs/11_idnn.ipynb #9265f63b
+from dataclasses import dataclass, replace
 import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.special import expit, xlogy
@@ -16,8 +16,8 @@ from torch.nn.functional import softplus
 from .core import k_B
 from .invariants import Invariants, invariants
 
-# %% ../nbs/11_idnn.ipynb #ce479288
-def _off_walls(eta, Q, nearest=1e-9): # Points and compositions (untracked at zero), moved towards c = 1/2 until no composition is nearer to 0 or 1
+# %% ../nbs/11_idnn.ipynb #aad7d340
+def _off_walls(eta, Q, nearest=1e-9): # η, c (untracked at zero) and V; points are moved towards c = 1/2 until no c is nearer to 0 or 1
     V, half = np.linalg.pinv(Q), Q.sum(1)/2
     reach = np.abs((eta - half) @ V.T).max(-1, keepdims=True)
     eta = half + (eta - half)*np.minimum(1, (.5 - nearest)/np.maximum(reach, 1e-300))
@@ -33,14 +33,15 @@ def mixing_held(
     H = np.einsum('ji,nj,jk->nik', V, w/(c*(1 - c)), V)
     return w*(xlogy(c, c) + xlogy(1 - c, 1 - c)).sum(-1), w*np.log(c/(1 - c)) @ V, H
 
-# %% ../nbs/11_idnn.ipynb #1e464e8d
-def _newton(eta, q, lam, steps): # Maximises λ·η − mean_j ln(1 + exp(λ·q_j)) over λ (n, d); returns λ and the curvature by λ
+# %% ../nbs/11_idnn.ipynb #4fbcc72b
+def _newton(eta, q, lam, steps): # Maximises λ·η − mean_j ln(1 + exp(λ·q_j)) over λ (n, d); also the curvature by λ
     value = lambda l: (l*eta).sum(-1) - np.logaddexp(0, l @ q).mean(-1)
     for _ in range(steps):
         c = expit(lam @ q); rest = eta - c @ q.T/q.shape[1]
         curve = np.einsum('ij,nj,kj->nik', q, c*(1 - c), q)/q.shape[1]
         if np.abs(rest).max(initial=0) < 1e-14: break
-        step = np.linalg.solve(curve, rest[..., None])[..., 0]; gain = (step*rest).sum(-1); old, t = value(lam), np.ones(len(lam))
+        step = np.linalg.solve(curve, rest[..., None])[..., 0]; gain = (step*rest).sum(-1)
+        old, t = value(lam), np.ones(len(lam))
         for _ in range(40):
             bad = (value(lam + t[:, None]*step) < old + .1*t*gain) & (gain > 1e-13)
             if not bad.any(): break
@@ -60,7 +61,7 @@ def mixing_free(
     g = (lam*eta).sum(-1) - np.logaddexp(0, lam @ q).mean(-1)
     return kT*g, kT*lam, kT*np.linalg.inv(curve) if len(eta) else np.zeros((0, *2*Q.shape[:1]))
 
-# %% ../nbs/11_idnn.ipynb #996441ba
+# %% ../nbs/11_idnn.ipynb #843eb34b
 @dataclass(frozen=True)
 class IDNN:
     "Form of the free energy model. ValueError if a number cannot be"
@@ -71,13 +72,15 @@ class IDNN:
 
     def __post_init__(self):
         def whole(n, least): return isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= least
-        if not isinstance(self.hidden, (tuple, list)) or not self.hidden or not all(whole(h, 1) for h in self.hidden): raise ValueError(f"hidden must be the numbers of neurons of one or more layers, such as (30, 30), not {self.hidden!r}")
+        if not isinstance(self.hidden, (tuple, list)) or not self.hidden or not all(whole(h, 1) for h in self.hidden):
+            raise ValueError(f"hidden must be the numbers of neurons of one or more layers, such as (30, 30), not {self.hidden!r}")
         if not whole(self.degree, 1): raise ValueError(f"degree must be an integer of at least 1, not {self.degree!r}")
-        if np.shape(self.landau) != (2,) or not whole(self.landau[0], 1) or not whole(self.landau[1], 0): raise ValueError(f"landau must be two highest powers of x, (alone, times an invariant), at least (1, 0), not {self.landau!r}")
-        object.__setattr__(self, 'hidden', tuple(int(h) for h in self.hidden)); object.__setattr__(self, 'landau', tuple(int(a) for a in self.landau))
+        if np.shape(self.landau) != (2,) or not whole(self.landau[0], 1) or not whole(self.landau[1], 0):
+            raise ValueError(f"landau must be two highest powers of x, (alone, times an invariant), at least (1, 0), not {self.landau!r}")
+        for name in ('hidden', 'landau'): object.__setattr__(self, name, tuple(int(a) for a in getattr(self, name)))
 
-# %% ../nbs/11_idnn.ipynb #5e4ca937
-def _tamed(h, dh, ddh, e, rest, power, delta): # h/(δ+r²)^power and its derivatives by η; h (n, k), dh (n, k, d), ddh (n, k, d, d) or None
+# %% ../nbs/11_idnn.ipynb #1e5e8171
+def _tamed(h, dh, ddh, e, rest, power, delta): # h/(δ+r²)^power and its derivatives by η; h (n, k), dh (n, k, d), ddh or None
     D = (delta + (e**2).sum(-1))[:, None]; s, ds = D**-power, -2*power*D**(-power - 1); r = e @ rest
     f, df = h*s, dh*s[..., None] + (h*ds)[..., None]*r[:, None]
     if ddh is None: return f, df, None
@@ -86,7 +89,7 @@ def _tamed(h, dh, ddh, e, rest, power, delta): # h/(δ+r²)^power and its deriva
     ddf = ddh*s[..., None, None] + cross + np.swapaxes(cross, -1, -2) + (h*ds)[..., None, None]*(rest.T @ rest)
     return f, df, ddf + (h*dds)[..., None, None]*(r[:, None, :, None]*r[:, None, None, :])
 
-# %% ../nbs/11_idnn.ipynb #0311e86c
+# %% ../nbs/11_idnn.ipynb #aa2639ae
 @dataclass(frozen=True, eq=False)
 class Form:
     "An `IDNN` for one material and temperature, and the scales of its inputs"
@@ -109,10 +112,10 @@ class Form:
         n, d = np.shape(eta); return np.zeros(n), np.zeros((n, d)), np.zeros((n, d, d))
 
     def inputs(self, eta, order:int=2) -> tuple:
-        "Inputs [t, f_k, z] (n, 2+2k), their first (n, 2+2k, d) and second derivatives (n, 2+2k, d, d); None beyond `order` (1 or 2)"
-        h, dh, *ddh = [a[:, 1:] for a in self.invariants.derivatives(eta, order)]
-        x, dx, q = eta @ self.invariants.fixed.T, np.broadcast_to(self.invariants.fixed, (len(eta), 1, len(self.Q))), self.invariants.degrees
-        args = (h, dh, ddh[0] if ddh else None, eta @ self.invariants.rest.T, self.invariants.rest)
+        "Inputs [t, f_k, z] (n, 2+2k), their first (n, 2+2k, d) and second derivatives (n, 2+2k, d, d); None beyond `order`, 1 or 2"
+        inv = self.invariants; h, dh, *ddh = [a[:, 1:] for a in inv.derivatives(eta, order)]
+        x, dx, q = eta @ inv.fixed.T, np.broadcast_to(inv.fixed, (len(eta), 1, len(self.Q))), inv.degrees
+        args = (h, dh, ddh[0] if ddh else None, eta @ inv.rest.T, inv.rest)
         f, df, ddf = _tamed(*args, q/2 - 1, self.delta); z, dz, ddz = _tamed(*args, (q - 1)/2, self.delta)
         lo, hi = self.interval; s, k = np.r_[2/(hi - lo), 1/self.size, 1/self.scale], len(q)
         u = np.concatenate([x - (lo + hi)/2, f, x - self.center[0], z - self.center[1:]], 1)*s
@@ -120,7 +123,7 @@ class Form:
         none = np.zeros((len(eta), 1, *ddf.shape[2:]))
         return u, np.concatenate([dx, df, dx, dz], 1)*s[:, None], np.concatenate([none, ddf, none, ddz], 1)*s[:, None, None]
 
-# %% ../nbs/11_idnn.ipynb #2c5ad0a1
+# %% ../nbs/11_idnn.ipynb #bb99d3f0
 def form(
     spec:IDNN, # The specification
     order, # `OrderParameters`
@@ -130,16 +133,16 @@ def form(
     free:bool=True # Whether untracked order parameters are free
 ) -> Form:
     "The form of a model for points like `eta`. ValueError if the composition is not the only linear invariant of the group"
-    inv = invariants(order.group, spec.degree)
-    if len(inv.fixed) != 1: raise ValueError(f"the group of the order parameters leaves {len(inv.fixed)} linear combinations alone; the model needs exactly one, the composition")
-    ends = inv.fixed*domain.bounds[:, None, :]; k = len(inv.degrees); one = np.ones(k)
-    blank = Form(spec, inv, order.Q[:order.d].copy(), float(T), bool(free), np.array([ends.min(0).sum(), ends.max(0).sum()]), float(domain.radius**2), one, np.zeros(1 + k), np.ones(1 + k))
-    u = blank.inputs(np.asarray(eta, float), 1)[0]; x = (eta @ inv.fixed.T)
-    spread = lambda a, least: np.where((s := a.std(0)) > 1e-9*max(s.max(initial=0), 1e-30), s, least)
-    z = np.c_[x, u[:, 2+k:]]
-    return Form(spec, inv, blank.Q, blank.T, blank.free, blank.interval, blank.delta, spread(u[:, 1:1+k], 1.), z.mean(0), np.r_[max(z[:, 0].std(), .01*np.ptp(blank.interval)), spread(z[:, 1:], 1.)])
+    inv, eta = invariants(order.group, spec.degree), np.asarray(eta, float); k = len(inv.degrees)
+    if len(inv.fixed) != 1:
+        raise ValueError(f"the group leaves {len(inv.fixed)} linear combinations of order parameters alone; the model needs exactly one, the composition")
+    ends = inv.fixed*domain.bounds[:, None, :]; interval = np.array([ends.min(0).sum(), ends.max(0).sum()])
+    blank = Form(spec, inv, order.Q[:order.d].copy(), float(T), bool(free), interval, float(domain.radius**2), np.ones(k), np.zeros(1 + k), np.ones(1 + k))
+    f, z = np.split(blank.inputs(eta, 1)[0][:, 1:], [k], axis=1)
+    spread = lambda a: np.where((s := a.std(0)) > 1e-9*max(s.max(initial=0), 1e-30), s, 1.)
+    return replace(blank, size=spread(f), center=z.mean(0), scale=np.r_[max(z[:, 0].std(), .01*np.ptp(interval)), spread(z[:, 1:])])
 
-# %% ../nbs/11_idnn.ipynb #d4fef1a3
+# %% ../nbs/11_idnn.ipynb #33fe7a68
 def _chebyshev(t, top, by=0): # (n, top + 1) derivatives of T_0 … T_top, `by` times
     D = chebyshev.chebder(np.eye(top + 1), by) if by <= top else np.zeros((1, top + 1))
     return chebyshev.chebvander(t, len(D) - 1) @ D
@@ -152,7 +155,7 @@ def landau_slopes(
     "Derivative by η of each term of the Landau part: the design matrix of its fit"
     (A, B), k = form.spec.landau, len(form.size); t, f, Jt, Jf = u[:, 0], u[:, 1:1+k], J[:, 0], J[:, 1:1+k]
     P, dP, dA = _chebyshev(t, B), _chebyshev(t, B, 1), _chebyshev(t, A, 1)[:, 1:]
-    both = dP[:, None, :, None]*f[:, None, None, :]*Jt[:, :, None, None] + P[:, None, :, None]*np.swapaxes(Jf, 1, 2)[:, :, None, :]
+    both = dP[:, None, :, None]*f[:, None, None]*Jt[..., None, None] + P[:, None, :, None]*np.swapaxes(Jf, 1, 2)[:, :, None]
     return np.concatenate([Jt[:, :, None]*dA[:, None], both.reshape(*Jt.shape, -1)], 2)
 
 def _landau(form, theta, u): # Value (m, n), first (m, n, 1+k) and second derivatives (m, n, 1+k, 1+k) by [t, f] for θ (m, P)
@@ -164,22 +167,22 @@ def _landau(form, theta, u): # Value (m, n), first (m, n, 1+k) and second deriva
     D2 = np.zeros((*value.shape, 1 + k, 1 + k)); D2[..., 0, 0] = by_tt; D2[..., 0, 1:] = D2[..., 1:, 0] = times[1]
     return value, np.concatenate([by_t[..., None], times[0]], -1), D2
 
-# %% ../nbs/11_idnn.ipynb #a2f79158
+# %% ../nbs/11_idnn.ipynb #981d87ce
 def init(
     form:Form, # The form
     members:int, # Size of the committee
     z, # (n, 1+k) inputs of the network at the data, which place the neurons
     rng # numpy generator
 ) -> dict: # Weights W0 (members, h, 1+k), b0 (members, h, 1), W1, …
-    "Initial weights. First-layer neurons bend at points of the data; their steepness in x is spread over a factor of 20, as features in x may be sharp"
-    sizes, params = (z.shape[1], *form.spec.hidden, 1), {}
+    "Initial weights. First-layer neurons bend at points of the data; their steepness in x, where features may be sharp, varies by 20"
+    sizes, params = (z.shape[1], *form.spec.hidden), {}
     for l, (i, o) in enumerate(zip(sizes[:-1], sizes[1:])):
         W = rng.normal(size=(members, o, i))/np.sqrt(i); b = .3*rng.normal(size=(members, o, 1))
         if l == 0:
             W[..., :1] *= np.exp(rng.uniform(0, np.log(20), (members, o, 1)))
             b = -(W*z[rng.integers(len(z), size=(members, o))]).sum(-1, keepdims=True)
-        params |= {f'W{l}': torch.tensor(W), f'b{l}': torch.tensor(b)} if o > 1 or l < len(sizes) - 2 else {f'W{l}': torch.tensor(.3*W)}
-    return params
+        params |= {f'W{l}': torch.tensor(W), f'b{l}': torch.tensor(b)}
+    return params | {f'W{len(sizes) - 1}': torch.tensor(.3*rng.normal(size=(members, 1, sizes[-1]))/np.sqrt(sizes[-1]))}
 
 # %% ../nbs/11_idnn.ipynb #df70adf4
 def _layers(params): # [(W0, b0), …], last W
@@ -221,7 +224,7 @@ def curvature(
         out = out + B.transpose(-1, -2) @ (w*B); r = W.transpose(1, 2) @ (gate*r)
     return out
 
-# %% ../nbs/11_idnn.ipynb #7e9821ef
+# %% ../nbs/11_idnn.ipynb #38954906
 def evaluate(
     form:Form, # The form
     params:dict, # Weights of m members, and `landau` (m, P)
@@ -230,12 +233,14 @@ def evaluate(
 ) -> tuple: # g (m, n), μ (m, n, d), H (m, n, d, d), eV/site
     "The free energy of each member of a committee and its derivatives"
     u, J, K = form.inputs(eta, max(order, 1)); mix, c = form.mixing(eta), 1 + len(form.size)
-    net = {k: torch.as_tensor(v) for k, v in params.items() if k != 'landau'}; z = torch.as_tensor(np.ascontiguousarray(u[:, c:].T))
+    net = {k: torch.as_tensor(v) for k, v in params.items() if k != 'landau'}
+    z = torch.as_tensor(np.ascontiguousarray(u[:, c:].T))
     value, D, D2 = _landau(form, params['landau'], u); out = [mix[0] + value + form.unit*energy(net, z).numpy()]
     if order > 0:
         first = np.concatenate([D, form.unit*slope(net, z).transpose(1, 2).numpy()], -1)
         out.append(mix[1] + (first[..., None, :] @ J)[..., 0, :])
     if order > 1:
-        H = np.swapaxes(J[:, :c], 1, 2) @ D2 @ J[:, :c] + np.swapaxes(J[:, c:], 1, 2) @ (form.unit*curvature(net, z).numpy()) @ J[:, c:]
+        Ja, Jb = J[:, :c], J[:, c:]
+        H = np.swapaxes(Ja, 1, 2) @ D2 @ Ja + np.swapaxes(Jb, 1, 2) @ (form.unit*curvature(net, z).numpy()) @ Jb
         H = mix[2] + H + np.einsum('mnu,nuij->mnij', first, K); out.append((H + np.swapaxes(H, -1, -2))/2)
     return tuple(out)

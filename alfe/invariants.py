@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['molien', 'generators', 'Invariants', 'invariants']
 
-# %% ../nbs/10_invariants.ipynb #07a9b66a
+# %% ../nbs/10_invariants.ipynb #779fbb88
 from dataclasses import dataclass
 import itertools
 from math import comb
 import numpy as np
+from scipy.linalg import block_diag
 import torch
 
-# %% ../nbs/10_invariants.ipynb #c5c7f185
+# %% ../nbs/10_invariants.ipynb #1ad4a386
 def molien(
     group, # (g, m, m) matrices
     degree:int # Up to which degree
@@ -23,7 +24,8 @@ def molien(
         P = P @ S; p.append(np.trace(P, axis1=1, axis2=2))
         h.append(sum(p[i]*h[k-1-i] for i in range(k))/k)
     mean = np.mean(h, axis=1); count = np.round(mean).astype(int)
-    if np.abs(mean - count).max() > 1e-6: raise ValueError(f"these {len(S)} matrices are not a group: their Molien series {mean.round(6).tolist()} is not made of integers")
+    if np.abs(mean - count).max() > 1e-6:
+        raise ValueError(f"these {len(S)} matrices are not a group: their Molien series {mean.round(6).tolist()} is not made of integers")
     return count
 
 # %% ../nbs/10_invariants.ipynb #4ad901a7
@@ -49,9 +51,10 @@ def generators(
         if k not in have: gens = np.concatenate([gens, s[None]]); have = _closure(gens, known)
     return gens
 
-# %% ../nbs/10_invariants.ipynb #1d836d87
+# %% ../nbs/10_invariants.ipynb #95df8378
 def _monomials(m, k): # (M, m) exponents of all monomials of degree k in m variables
-    return np.array([np.bincount(c, minlength=m) for c in itertools.combinations_with_replacement(range(m), k)], int).reshape(-1, m)
+    chosen = itertools.combinations_with_replacement(range(m), k)
+    return np.array([np.bincount(c, minlength=m) for c in chosen], int).reshape(-1, m)
 
 def _induced(S, degree): # For k = 1 … degree: exponents (M, m) and ρ_k (s, M, M), row α = coefficients of (S e)^α
     m = S.shape[-1]; one = np.eye(m, dtype=int); rho, last = np.ones((len(S), 1, 1)), {(0,)*m: 0}
@@ -80,7 +83,7 @@ def _invariant_space(E, rho): # (r, M) coefficients of a basis of the invariant 
     s, Vt = np.linalg.svd(stacked, full_matrices=True)[1:]
     return _echelon(Vt[(s > 1e-8).sum():])
 
-# %% ../nbs/10_invariants.ipynb #2fda9d9f
+# %% ../nbs/10_invariants.ipynb #422a1caf
 def _evaluate(e, E, C): # (n, k) polynomials with exponents E (M, m), coefficients C (k, M) at e (n, m)
     return np.prod(e[:, None, :]**E, axis=2) @ C.T
 
@@ -94,8 +97,8 @@ def _new(values, products): # Mask (k,): which columns of `values` (p, k) are no
     return np.array(mask, bool)
 
 def _products(values, degrees, k): # (p, q) all products of degree k of generators `values` (p, ·) of lower degrees
-    combos = (c for r in range(2, k + 1) for c in itertools.combinations_with_replacement(range(len(degrees)), r) if sum(degrees[i] for i in c) == k)
-    cols = [values[:, list(c)].prod(1) for c in combos]
+    combos = (c for r in range(2, k + 1) for c in itertools.combinations_with_replacement(range(len(degrees)), r))
+    cols = [values[:, list(c)].prod(1) for c in combos if sum(degrees[i] for i in c) == k]
     return np.stack(cols, 1) if cols else np.zeros((len(values), 0))
 
 # %% ../nbs/10_invariants.ipynb #6b7e53e3
@@ -106,7 +109,17 @@ def _tables(e, E): # For each variable: e_i^α, its first and its second derivat
     D2 = np.concatenate([np.zeros_like(P[..., :1]), a[1:]*D[..., :-1]], -1)
     return [[t[..., i, E[:, i]] for i in range(E.shape[1])] for t in (P, D, D2)]
 
-# %% ../nbs/10_invariants.ipynb #606a1113
+# %% ../nbs/10_invariants.ipynb #fe4d17b5
+def _factor(j, a): # e_j^a as text
+    return f'e{"₁₂₃₄₅₆₇₈₉"[j] if j < 9 else j + 1}' + ('' if a == 1 else '²³⁴⁵⁶⁷⁸⁹'[a - 2])
+
+def _text(c, E, most=10**9): # A polynomial as text, cut short beyond `most` terms
+    terms = [(a, ' '.join(_factor(j, p) for j, p in enumerate(e) if p)) for a, e in zip(c, E) if a]
+    short = terms if len(terms) <= most else terms[:3]
+    out = ''.join(f"{' − ' if a < 0 else ' + '}{'' if abs(abs(a) - 1) < 1e-9 else f'{abs(a):.4g} '}{t}" for a, t in short)
+    return (out[3:] if out[1] == '+' else out[1:]) + (f' … ({len(terms)} terms)' if len(short) < len(terms) else '')
+
+# %% ../nbs/10_invariants.ipynb #cb5156e8
 @dataclass(frozen=True, eq=False)
 class Invariants:
     "Invariant polynomials of order parameters: linear ones, then those of higher degree"
@@ -144,32 +157,31 @@ class Invariants:
         return tuple(out)
 
     def _chain(self, parts, shape, e): # Derivatives by e, one array (..., k) per entry of `shape`, as derivatives by η
-        D = np.stack(parts, -1).reshape(*e.shape[:-1], len(self.degrees), *shape) if parts else np.zeros((*e.shape[:-1], len(self.degrees), *shape))
-        D = D @ self.rest
+        whole = (*e.shape[:-1], len(self.degrees), *shape)
+        D = (np.stack(parts, -1).reshape(whole) if parts else np.zeros(whole)) @ self.rest
         return D if len(shape) == 1 else np.swapaxes(np.swapaxes(D, -1, -2) @ self.rest, -1, -2)
 
     def orthonormal(self,
         points # (n, d) a sample, for instance uniform in the domain
     ): # Invariants
-        "The same spaces with other bases: polynomials of one degree have ⟨h_i h_j⟩ = δ_ij over `points`. ValueError if these are too few or too special"
+        """The same spaces with other bases: polynomials of one degree have ⟨h_i h_j⟩ = δ_ij over `points`.
+
+        ValueError if the points are too few or too special."""
         values, C = self(np.asarray(points, float))[:, len(self.fixed):], self.coefficients.copy()
         for k in np.unique(self.degrees):
             same = self.degrees == k; _, s, Vt = np.linalg.svd(values[:, same]/np.sqrt(len(values)), full_matrices=False)
-            if s.size < same.sum() or s.min() < 1e-10*s.max(): raise ValueError(f"{len(values)} points do not tell the {same.sum()} invariants of degree {k} apart: give more, or more varied ones")
+            if s.size < same.sum() or s.min() < 1e-10*s.max():
+                raise ValueError(f"{len(values)} points do not tell the {same.sum()} invariants of degree {k} apart: give more, or more varied ones")
             C[same] = np.linalg.inv(np.linalg.cholesky(Vt.T @ np.diag(s**2) @ Vt)) @ C[same]
         return Invariants(self.fixed, self.rest, self.exponents, C, self.degrees, self.new)
 
     def formula(self, i:int) -> str:
         "Polynomial number `i` (from 0, linear ones not counted) as text"
-        def factor(j, a): return f'e{"₀₁₂₃₄₅₆₇₈₉"[j + 1] if j < 9 else j + 1}' + ('' if a == 1 else '²³⁴⁵⁶⁷⁸⁹'[a - 2])
-        out = ''
-        for c, E in zip(self.coefficients[i], self.exponents):
-            if c: out += f"{' − ' if c < 0 else ' + '}{'' if abs(abs(c) - 1) < 1e-9 else f'{abs(c):.4g} '}" + ' '.join(factor(j, a) for j, a in enumerate(E) if a)
-        return out[3:] if out.startswith(' + ') else out[1:]
+        return _text(self.coefficients[i], self.exponents)
     def _repr_markdown_(self):
-        def short(text): terms = text.split(' + '); return text if len(terms) < 5 else f"{' + '.join(terms[:3])} + … ({sum(map(text.count, (' + ', ' − '))) + 1} terms)"
-        lines = [f'| {i + 1} | {k} | {"yes" if new else ""} | {short(self.formula(i))} |' for i, (k, new) in enumerate(zip(self.degrees, self.new))]
-        return '\n'.join([f'{len(self.fixed)} linear and {len(self.degrees)} higher invariants', '', '| | degree | generator | polynomial |', '|---|---|---|---|', *lines])
+        head = f'{len(self.fixed)} linear and {len(self.degrees)} higher invariants\n\n| | degree | generator | polynomial |\n|---|---|---|---|\n'
+        rows = zip(self.degrees, self.new, self.coefficients)
+        return head + '\n'.join(f'| {i} | {k} | {"yes" if new else ""} | {_text(c, self.exponents, 4)} |' for i, (k, new, c) in enumerate(rows, 1))
 
 # %% ../nbs/10_invariants.ipynb #96af53bd
 def _split(S): # Orthonormal rows that the group leaves alone, and orthonormal rows of the rest
@@ -180,23 +192,27 @@ def _split(S): # Orthonormal rows that the group leaves alone, and orthonormal r
     if len(axes) == len(P) - f: rest = np.eye(len(P))[axes]
     return np.where(np.abs(fixed) < 1e-12, 0, fixed), tidy(rest)
 
-# %% ../nbs/10_invariants.ipynb #76d01d41
+# %% ../nbs/10_invariants.ipynb #5d0521b9
 def invariants(
     group, # (g, d, d) matrices S with g(Sη) = g(η); orthogonal
     degree:int=6, # Highest degree
     points=None # (n, d) sample over which to make the polynomials of each degree orthonormal; None: leave them readable
 ) -> Invariants:
-    "All invariant polynomials of a finite group up to `degree`. ValueError if it is no group of orthogonal matrices, or too many monomials are needed"
-    S = np.asarray(group, float); d = S.shape[-1]
-    if np.abs(np.swapaxes(S, 1, 2) @ S - np.eye(d)).max() > 1e-8: raise ValueError("the matrices of the group must be orthogonal: scale the order parameters so that equivalent ones have equal norms")
+    """All invariant polynomials of a finite group up to `degree`.
+
+    ValueError if it is no group of orthogonal matrices, or too many monomials are needed."""
+    S = np.asarray(group, float)
+    if np.abs(np.swapaxes(S, 1, 2) @ S - np.eye(S.shape[-1])).max() > 1e-8:
+        raise ValueError("the matrices of the group must be orthogonal: scale the order parameters so that equivalent ones have equal norms")
     fixed, rest = _split(S); m = len(rest); R = rest @ S @ rest.T
     if not m: return _joined(fixed, rest, [])
-    if (M := comb(m + degree - 1, degree)) > 3000: raise ValueError(f"{m} order parameters have {M} monomials of degree {degree}: choose a lower degree")
+    if (M := comb(m + degree - 1, degree)) > 3000:
+        raise ValueError(f"{m} order parameters have {M} monomials of degree {degree}: choose a lower degree")
     expected, probe = molien(R, degree), np.random.default_rng(0).normal(size=(400, m))
     parts, values, degrees = [], np.zeros((400, 0)), []
     for k, (E, rho) in enumerate(_induced(generators(R), degree), 1):
         C = _invariant_space(E, rho)
-        if len(C) != expected[k]: raise ValueError(f"degree {k}: {len(C)} invariants found and {expected[k]} expected from the Molien series")
+        if len(C) != expected[k]: raise ValueError(f"degree {k}: {len(C)} invariants found, {expected[k]} in the Molien series")
         if not len(C): continue
         v = _evaluate(probe, E, C); new = _new(v, _products(values, degrees, k)); parts.append((E, C, k, new))
         values = np.c_[values, v[:, new]]; degrees += [k]*int(new.sum())
@@ -204,9 +220,7 @@ def invariants(
     return inv if points is None else inv.orthonormal(points)
 
 def _joined(fixed, rest, parts): # Invariants from exponents, coefficients, degree and mask of each degree
-    k, M = sum(len(p[1]) for p in parts), sum(len(p[0]) for p in parts)
-    E, C, i, j = np.zeros((M, len(rest)), int), np.zeros((k, M)), 0, 0
-    for Ek, Ck, _, _ in parts: E[j:j+len(Ek)] = Ek; C[i:i+len(Ck), j:j+len(Ek)] = Ck; i += len(Ck); j += len(Ek)
-    used = np.abs(C).max(0, initial=0) > 0
-    degrees, new = [np.concatenate([a, *(np.full(len(p[1]), p[2]) if q == 0 else p[3] for p in parts)]).astype(t) for q, (a, t) in enumerate(((np.zeros(0), int), (np.zeros(0), bool)))]
-    return Invariants(fixed, rest, E[used], C[:, used], degrees, new)
+    E = np.concatenate([np.zeros((0, len(rest)), int), *(p[0] for p in parts)])
+    C = block_diag(*(p[1] for p in parts)) if parts else np.zeros((0, 0)); used = np.abs(C).max(0, initial=0) > 0
+    degrees = [k for _, Ck, k, _ in parts for _ in Ck]; new = [bool(a) for p in parts for a in p[3]]
+    return Invariants(fixed, rest, E[used], C[:, used], np.array(degrees, int), np.array(new, bool))

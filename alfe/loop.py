@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['history', 'Run']
 
-# %% ../nbs/30_loop.ipynb #d8c8072f
+# %% ../nbs/30_loop.ipynb #45b9bca3
 import functools, os, shutil, sys, threading, time
 from concurrent.futures import Future, wait, FIRST_COMPLETED
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable
 import numpy as np
@@ -20,7 +20,7 @@ from .store import Store, describe, save_file, sha256
 from .symmetry import novel
 from .idnn import IDNN
 from .train import errors, load, train
-from .space_filling import billiard_walk
+from .space_filling import billiard_walk, slices
 
 # %% ../nbs/30_loop.ipynb #b5394294
 def _propose(criterion, n, state, known, seed): # Up to n new points from one criterion
@@ -38,11 +38,15 @@ def _guess(model, points): # The model's μ, zero where it has none
     if model is None: return np.zeros_like(points)
     mu = np.asarray(model.mu(points, outside='nan')); return np.where(np.isfinite(mu), mu, 0.)
 
-# %% ../nbs/30_loop.ipynb #c6b22a56
+# %% ../nbs/30_loop.ipynb #42c2d33b
+def _pool(state, n, rng): # (n, d) candidates: half uniform in the domain, half near its slices of few order parameters
+    return np.concatenate([billiard_walk(state, n - n//2, rng), slices(state, n//2, rng, blend=.2)])
+
+# %% ../nbs/30_loop.ipynb #4f81e599
 def _asked(run, store, r, bar): # Stage 1: decides on the points of round r
     t, model, rows = time.time(), run.model_of(r - 1), run.rows
-    pool = billiard_walk(State(run.system.order, run.system.domain, rows, None, r, run.T, np.empty((0, rows.d))), run.pool, rng_of(run.seed, r, 'pool'))
-    state = State(run.system.order, run.system.domain, rows[rows.ok], model, r, run.T, pool)
+    state = State(run.system.order, run.system.domain, rows[rows.ok], model, r, run.T, np.empty((0, rows.d)))
+    state = replace(state, pool=_pool(state, run.pool, rng_of(run.seed, r, 'pool')))
     points, by, known = np.empty((0, rows.d)), [], rows.asked
     for criterion, n in run.numbers(r).items():
         new = _propose(criterion, n, state, np.concatenate([known, points]), run.seed)
@@ -105,13 +109,14 @@ def _measured(run, store, r, bar): # Stage 2: the rows of round r
 def _data(store, r, stage): # What the journal says of a stage, None if it is not done
     return next((data for q, s, data in store.events() if (q, s) == (r, stage)), None)
 
-# %% ../nbs/30_loop.ipynb #ccea7fe6
+# %% ../nbs/30_loop.ipynb #e5a20e60
 def _test_points(run, name, what): # (n, d) points of one test set
     order, domain = run.system.order, run.system.domain
     if isinstance(what, (int, np.integer)): what = (billiard_walk, what)
     if not isinstance(what, tuple): return domain.check(np.asarray(what, float).reshape(-1, order.d))
     empty = Rows.empty(order.d)
-    state = State(order, domain, empty, None, 0, run.T, billiard_walk(State(order, domain, empty, None, 0, run.T, empty.eta), run.pool, rng_of(run.seed, 'test', 'pool')))
+    state = State(order, domain, empty, None, 0, run.T, empty.eta)
+    state = replace(state, pool=_pool(state, run.pool, rng_of(run.seed, 'test', 'pool')))
     return np.asarray(what[0](state, what[1], rng_of(run.seed, 'test', name)), float)
 
 def _tests(run, store, bar): # Before round 0: measures the test sets
@@ -199,7 +204,7 @@ def _check(run): # Refuses settings that cannot be
     if run.executor is not None and not hasattr(run.executor, 'submit'): raise TypeError(f"{run.executor!r} is no executor: it has no method `submit`")
     if run.timeout is not None and not run.timeout > 0: raise ValueError(f"timeout must be a positive number of seconds, not {run.timeout!r}")
 
-# %% ../nbs/30_loop.ipynb #e4851602
+# %% ../nbs/30_loop.ipynb #88b303cf
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """A run of active learning in a folder. The same call opens it again.
@@ -216,7 +221,7 @@ class Run:
     oracle: Callable = None # What is asked; None: the system's Monte Carlo
     test: dict = None       # Test sets {name: points, number, or (criterion, number)}; None: 100 uniform points; {}: none
     committee: int = 4      # Number of networks
-    pool: int = 20000       # Number of uniform candidates that criteria choose from
+    pool: int = 20000       # Number of candidates that criteria choose from
     far: float = None       # A row that lands farther than this from its point has failed, in η; None: wherever in the domain
     fit: Callable = train   # What fits a model, with the arguments of `train`
     warm: bool = False      # Begin each fit from the model of the round before

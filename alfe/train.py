@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['equivalent', 'uncertainty', 'FreeEnergy', 'train', 'errors', 'load']
 
-# %% ../nbs/12_train.ipynb #29f1bf4b
+# %% ../nbs/12_train.ipynb #c1d1657d
 import json
 from dataclasses import dataclass, asdict, replace
 from pathlib import Path
-import zipfile
+import zipfile, zlib
 import numpy as np
 import torch
 from .core import Rows, rng_of
@@ -74,14 +74,14 @@ def _splits(n, members, validation, seed): # (m, n) masks: True = trains
     for m in range(members): masks[m, rng_of(seed, 'split', m).permutation(n)[:out]] = False
     return masks
 
-# %% ../nbs/12_train.ipynb #af7d30cd
+# %% ../nbs/12_train.ipynb #abe17bf1
 def _slope_loss(params, z, J, target, weight): # (m, n): J (n, d, 1+k) and target (m, n, d) in units of σ, weight (d,)
     return ((torch.einsum('ndf,mfn->mnd', J, slope(params, z)) - target)**2*weight).sum(-1)
 
-def _descend(params, parts, masks, steps, rate): # Best weights and their validation loss (m,); parts: list of (loss, arguments)
+def _descend(params, parts, masks, steps, rate): # The weights of least validation loss of each member; parts: list of (loss, arguments)
     train, test = (torch.tensor(m, dtype=torch.float64) for m in (masks, ~masks if (~masks).any() else masks))
     params = {k: v.clone().requires_grad_() for k, v in params.items()}; adam = torch.optim.Adam(params.values(), betas=(.9, .99))
-    best, kept = torch.full((len(masks),), torch.inf, dtype=torch.float64), {k: v.detach().clone() for k, v in params.items()}
+    best, kept = torch.full((len(masks),), torch.inf, dtype=torch.float64), {k: v.detach().clone() for k, v in params.items()} # so far
     for step in range(steps + 1):
         loss = sum(f(params, *args) for f, args in parts)
         if step % 20 == 0 or step == steps:
@@ -90,10 +90,10 @@ def _descend(params, parts, masks, steps, rate): # Best weights and their valida
         if step == steps: break
         adam.param_groups[0]['lr'] = rate*min(1, (step + 1)/50)*.5*(1 + np.cos(np.pi*step/steps))
         adam.zero_grad(); ((loss*train).sum(1)/train.sum(1)).sum().backward(); adam.step()
-    return {k: v.numpy() for k, v in kept.items()}, best.numpy()
+    return {k: v.numpy() for k, v in kept.items()}
 
-# %% ../nbs/12_train.ipynb #166b59e1
-def _bend_loss(params, z, along, J, Jv, target, weight): # As `_slope_loss` for the change of slope along v: J ∂²ĝ (J·v) + (∂J·v) ∂ĝ
+# %% ../nbs/12_train.ipynb #b0e66961
+def _bend_loss(params, z, along, J, Jv, target, weight): # `_slope_loss` for the change of slope along v: J ∂²ĝ (J·v) + (∂J·v) ∂ĝ
     first, second = torch.func.jvp(lambda z: slope(params, z), (z,), (along,))
     fit = torch.einsum('ndf,mfn->mnd', J, second) + torch.einsum('ndf,mfn->mnd', Jv, first)
     return ((fit - target)**2*weight).sum(-1)
@@ -113,7 +113,7 @@ def _bend_part(form, theta, rows, domain, spread, weight, floor, rng): # (loss, 
     J, Jv = (np.swapaxes(a, 1, 2)*form.unit/sigma[..., None]*good[:, None, None] for a in (J, Jv))
     return _bend_loss, [torch.tensor(np.ascontiguousarray(a)) for a in (z.T, along.T, J, Jv, left/sigma, weight)]
 
-# %% ../nbs/12_train.ipynb #da4e0f10
+# %% ../nbs/12_train.ipynb #dd7ad85f
 @dataclass(frozen=True, eq=False, repr=False)
 class FreeEnergy:
     "A fitted free energy: numpy in, numpy out, eV/site. The result of `train` or `load`"
@@ -135,17 +135,21 @@ class FreeEnergy:
 
     def _of(self, eta, T, outside, order): # (m, ...) one derivative of each member at points (..., d)
         other = np.unique(np.asarray(self.T if T is None else T, float)); other = other[~(np.abs(other - self.T) < 1e-6)]
-        if len(other): raise ValueError(f"this free energy was fitted at {self.T:g} K and knows nothing of {other[0]:g} K; fit another to rows of that temperature")
+        if len(other):
+            raise ValueError(f"this free energy was fitted at {self.T:g} K and knows nothing of {other[0]:g} K; fit another to rows of that temperature")
         if outside not in ('raise', 'nan'): raise ValueError(f"outside must be 'raise' or 'nan', not {outside!r}")
         eta = np.asarray(eta, float); flat = eta.reshape(-1, eta.shape[-1]) if eta.ndim else eta
         if outside == 'raise' or eta.shape[-1:] != (self.domain.d,): self.domain.check(flat, 1e-9)
         good = self.domain.contains(flat, 1e-9); d = self.domain.d
         out = np.full((self.members, len(flat), *(d,)*order), np.nan)
-        for at in np.array_split(np.flatnonzero(good), max(1, -(-int(good.sum())//2048))): out[:, at] = evaluate(self.form, self.params, flat[at], order)[order]
+        for at in np.array_split(np.flatnonzero(good), max(1, -(-int(good.sum())//2048))): # in portions that fit into memory
+            out[:, at] = evaluate(self.form, self.params, flat[at], order)[order]
         return (out + self.constant[:, None] if order == 0 else out).reshape(self.members, *eta.shape[:-1], *(d,)*order)
 
     def g(self, eta, T=None, outside:str='raise') -> np.ndarray: # (...)
-        "Free energy at points `eta` (..., d), zero at `reference`. ValueError names the worst point outside the domain, or another temperature than the model's"
+        """Free energy at points `eta` (..., d), zero at `reference`.
+
+        ValueError names the worst point outside the domain, or a temperature that is not the model's."""
         return self._of(eta, T, outside, 0).mean(0)
     __call__ = g
     def mu(self, eta, T=None, outside:str='raise') -> np.ndarray: # (..., d)
@@ -168,32 +172,41 @@ class FreeEnergy:
     def save(self, path):
         "Writes the model to one file (npz, no pickle); `load` gives it back to the last bit"
         _save(self, path)
-    def __repr__(self): return f"FreeEnergy at {self.T:g} K of {self.domain.d} order parameters: {self.members} networks {self.form.spec.hidden}, {self.notes.get('rows', 0)} rows"
+    def __repr__(self):
+        return f"FreeEnergy at {self.T:g} K of {self.domain.d} order parameters: {self.members} networks {self.form.spec.hidden}, {self.notes['rows']} rows"
     def _repr_markdown_(self):
-        v = self.notes.get('validation'); made = f"validation error {1e3*v['mu0']:.2f} meV (μ₀)" + (f", {1e3*v['mu_order']:.3f} meV (others)" if 'mu_order' in v else '') if v else 'no validation rows'
-        return f"**Free energy** at {self.T:g} K, {self.domain.d} order parameters  \n{self.members} networks {self.form.spec.hidden}, {len(self.form.size)} invariants; {self.notes.get('rows', 0)} rows; {made}"
+        v = self.notes.get('validation', {}); names = {'mu0': 'μ₀', 'mu_order': 'others'}
+        made = ', '.join(f'{1e3*v[k]:.3g} meV ({names[k]})' for k in v) or 'no such rows'
+        return (f"**Free energy** at {self.T:g} K, {self.domain.d} order parameters, zero at η = {self.reference.round(4).tolist()}  \n"
+                f"{self.members} networks {self.form.spec.hidden}, {len(self.form.size)} invariants, {self.notes['rows']} rows; error on rows left out: {made}")
 
-# %% ../nbs/12_train.ipynb #3a6276c2
+# %% ../nbs/12_train.ipynb #688933ea
 def _usable(rows, domain, T): # The rows that train: good and inside the domain. ValueError if none is left or temperatures differ
     good = rows[rows.ok]; good = good[domain.contains(good.eta, 1e-9)] if len(good) else good
-    if not len(good): raise ValueError(f"none of the {len(rows)} rows can train: they failed, are not finite, or are outside the domain")
-    there = np.unique(good.T)
-    if np.ptp(there) > 1e-6: raise ValueError(f"the rows have {len(there)} temperatures from {there[0]:g} to {there[-1]:g} K, and a model has one: choose the rows of one temperature")
-    if T is not None and abs(T - there[0]) > 1e-6: raise ValueError(f"the rows were measured at {there[0]:g} K and not at T = {T:g} K")
+    if not len(good): raise ValueError(f"none of the {len(rows)} rows can train: they failed, or are outside the domain")
+    t = np.unique(good.T)
+    if np.ptp(t) > 1e-6:
+        raise ValueError(f"the rows have {len(t)} temperatures from {t[0]:g} to {t[-1]:g} K, and a model has one: choose the rows of one temperature")
+    if T is not None and abs(T - t[0]) > 1e-6: raise ValueError(f"the rows were measured at {t[0]:g} K and not at T = {T:g} K")
     return good
 
 def _untracked_free(rows, order): # Whether the rows leave untracked order parameters free
     held = rows.phi_untracked != 0
-    if held.any() and not held.all() and order.d < order.n: raise ValueError("some rows hold the untracked order parameters at zero and others leave them free: these are different free energies; train on one kind")
+    if held.any() and not held.all() and order.d < order.n:
+        raise ValueError("some rows hold the untracked order parameters at zero and others leave them free: different free energies; train on one kind")
     return not held.any()
 
-def _start(spec, order, domain, rows, committee, seed, before): # Form, initial weights: new, or those of an earlier model
-    if before is None: return (made := form(spec, order, domain, rows.eta, rows.T[0], _untracked_free(rows, order))), lambda z: init(made, committee, z, rng_of(seed, 'init'))
-    if before.form.spec != spec or before.members != committee or abs(before.T - rows.T[0]) > 1e-6 or before.form.free != _untracked_free(rows, order) or before.domain.d != order.d:
+def _start(spec, order, domain, rows, committee, seed, before): # Form and initial weights: new ones, or those of an earlier model
+    free = _untracked_free(rows, order)
+    if before is None:
+        made = form(spec, order, domain, rows.eta, rows.T[0], free)
+        return made, init(made, committee, made.inputs(rows.eta, 1)[0][:, 1 + len(made.size):], rng_of(seed, 'init'))
+    old = before.form
+    if (old.spec, old.free, before.members, len(old.Q)) != (spec, free, committee, order.d) or abs(old.T - rows.T[0]) > 1e-6:
         raise ValueError(f"the model to start from ({before!r}) differs in form, committee or temperature from what is to be trained")
-    return before.form, lambda z: {k: torch.tensor(v) for k, v in before.params.items() if k != 'landau'}
+    return old, {k: torch.tensor(v) for k, v in before.params.items() if k != 'landau'}
 
-# %% ../nbs/12_train.ipynb #0d96817c
+# %% ../nbs/12_train.ipynb #9f31c9f9
 def train(
     spec:IDNN, # Form of the model
     order, # `OrderParameters`
@@ -211,17 +224,18 @@ def train(
 ) -> FreeEnergy:
     "Fits a committee. ValueError if no row is usable, or the rows are of several temperatures or kinds"
     good = _usable(rows, domain, T); label, n = equivalent(order.group), len(good)
-    shape, begin = _start(spec, order, domain, good, committee, seed, init); masks = _splits(n, committee, validation, seed)
+    shape, start = _start(spec, order, domain, good, committee, seed, init); masks = _splits(n, committee, validation, seed)
     u, J, _ = shape.inputs(good.eta, 1); y, L = good.mu - shape.mixing(good.eta)[1], landau_slopes(shape, u, J)
     theta, lam = _landau_fit(shape, L, y, good.mu_se, label, masks)
-    left, c = y - np.einsum('ndp,mp->mnd', L, theta), 1 + len(shape.size); spread = np.hypot(_pooled(left, label), .01*_pooled(y - y.mean(0), label))
+    left, c = y - np.einsum('ndp,mp->mnd', L, theta), 1 + len(shape.size)
+    spread = np.hypot(_pooled(left, label), .01*_pooled(y - y.mean(0), label))
     if init is None: shape = replace(shape, unit=float(max((left.mean(0)*(good.eta - good.eta.mean(0))).sum(1).std(), 1e-9)))
     sigma, weight = uncertainty(good.mu_se, spread, floor), 1/np.array([(label == i).sum() for i in label])
     arrays = u[:, c:].T, np.swapaxes(J[:, c:], 1, 2)*shape.unit/sigma[..., None], left/sigma, weight
     parts = [(_slope_loss, [torch.tensor(np.ascontiguousarray(a)) for a in arrays])]
     parts += [_bend_part(shape, theta, good, domain, spread, weight, floor, rng_of(seed, 'bend', i)) for i in range(curvatures)]
-    params, _ = _descend(begin(u[:, c:]), parts, masks, steps, rate)
-    return _finished(shape, {**params, 'landau': theta}, domain, good, masks, dict(rows=n, left_out=len(rows) - n, seed=str(seed), steps=steps, landau_penalty=float(lam)))
+    params = _descend(start, parts, masks, steps, rate); notes = dict(rows=n, left_out=len(rows) - n, seed=str(seed), steps=steps, landau_penalty=float(lam))
+    return _finished(shape, {**params, 'landau': theta}, domain, good, masks, notes)
 
 def _finished(shape, params, domain, rows, masks, notes): # The model, with its constants and validation errors
     at = domain.center.copy(); model = FreeEnergy(shape, params, domain, np.zeros(len(masks)), at, notes)
@@ -243,35 +257,39 @@ def errors(
     delta = model.mu(rows.eta, rows.T) - rows.mu
     return {**_rms(delta), 'each': np.sqrt((delta**2).mean(0))}
 
-# %% ../nbs/12_train.ipynb #930e95e5
+# %% ../nbs/12_train.ipynb #44732c2d
 _VERSION = 1 # of the file format
 
 def _save(model, path): # Writes the npz file
     f, inv = model.form, model.form.invariants
-    head = dict(format='alfe free energy', version=_VERSION, spec=asdict(f.spec), T=f.T, free=f.free, delta=f.delta, unit=f.unit, walls=list(model.domain.walls), notes=model.notes)
-    arrays = {**{f'form.{k}': getattr(f, k) for k in ('Q', 'interval', 'size', 'center', 'scale')}, **{f'invariants.{k}': v for k, v in vars(inv).items()},
-              **{f'params.{k}': v for k, v in model.params.items()}, **{f'domain.{k}': np.array(v) for k, v in vars(model.domain).items() if k != 'walls'}, 'constant': model.constant, 'reference': model.reference}
-    with open(path, 'wb') as file: np.savez(file, head=np.array(json.dumps(head)), **arrays)
+    head = dict(format='alfe free energy', version=_VERSION, spec=asdict(f.spec), T=f.T, free=f.free, delta=f.delta, unit=f.unit,
+                walls=list(model.domain.walls), notes=model.notes)
+    parts = dict(form={k: getattr(f, k) for k in ('Q', 'interval', 'size', 'center', 'scale')}, invariants=vars(inv), params=model.params,
+                 domain={k: v for k, v in vars(model.domain).items() if k != 'walls'})
+    arrays = {f'{part}.{k}': np.asarray(v) for part, values in parts.items() for k, v in values.items()}
+    with open(path, 'wb') as file: np.savez(file, head=np.array(json.dumps(head)), **arrays, constant=model.constant, reference=model.reference)
 
 def load(
     path # A file that `FreeEnergy.save` wrote
 ) -> FreeEnergy:
-    "The model in a file. FileNotFoundError if there is none, ValueError if it is not such a file, is damaged, or of a later version"
+    "The model in a file. FileNotFoundError if there is none; ValueError if it is no such file, damaged, or of a later version"
     path = Path(path)
     if not path.exists(): raise FileNotFoundError(f"{path}: there is no such file")
     try:
         with np.load(path, allow_pickle=False) as z: got = {k: z[k] for k in z.files}
         head = json.loads(str(got.pop('head')))
-    except (ValueError, KeyError, EOFError, OSError, TypeError, AttributeError, zipfile.BadZipFile, zipfile.zlib.error) as e: raise ValueError(f"{path} is not a free energy that alfe has saved, or it is damaged ({e})") from e
+    except (ValueError, KeyError, EOFError, OSError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as e:
+        raise ValueError(f"{path} is not a free energy that alfe has saved, or it is damaged ({e})") from e
     if head.get('format') != 'alfe free energy': raise ValueError(f"{path} holds no free energy but {head.get('format')!r}")
-    if head['version'] > _VERSION: raise ValueError(f"{path} has version {head['version']} of the file format, and this alfe reads up to {_VERSION}: update alfe")
+    if head['version'] > _VERSION:
+        raise ValueError(f"{path} has version {head['version']} of the file format, and this alfe reads up to {_VERSION}: update alfe")
     try: return _loaded(head, got)
     except (KeyError, TypeError) as e: raise ValueError(f"{path} is incomplete: {e} is missing or wrong") from e
 
 def _loaded(head, got): # The model from the JSON text and the arrays of a file
     part = lambda name: {k.split('.')[1]: v for k, v in got.items() if k.startswith(name + '.')}
     spec = IDNN(**{k: tuple(v) if isinstance(v, list) else v for k, v in head['spec'].items()})
-    shape = Form(spec, Invariants(**part('invariants')), T=head['T'], free=head['free'], delta=head['delta'], unit=head['unit'], **part('form'))
+    shape = Form(spec, Invariants(**part('invariants')), **part('form'), **{k: head[k] for k in ('T', 'free', 'delta', 'unit')})
     walls = part('domain'); domain = Domain(walls['A'], walls['b'], tuple(head['walls']))
-    vars(domain).update(walls, radius=float(walls['radius'])) # the very bits: making unit normals once more may change the last one
+    vars(domain).update(walls, radius=float(walls['radius'])) # the very bits: normalising once more may change the last one
     return FreeEnergy(shape, part('params'), domain, got['constant'], got['reference'], head['notes'])
