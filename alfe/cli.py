@@ -74,7 +74,7 @@ class Key:
     only: tuple = ()    # Systems for which it makes sense; empty: all
     example: Any = None # For the template, where there is no default
 
-# %% ../nbs/50_cli.ipynb #36f3e46e
+# %% ../nbs/50_cli.ipynb #91bc4aee
 LCO, B2 = ('lco_zigzag', 'lco_row'), ('b2',)
 KEYS = (
     Key('system', 'name', one_of(*LCO, *B2), 'b2', 'lco_zigzag, lco_row (LixCoO2) or b2 (a model alloy with known answers)'),
@@ -89,7 +89,7 @@ KEYS = (
     Key('montecarlo', 'phi', list_of(positive), None, 'stiffness of the bias, eV/site: one number for each order parameter', example=(2., 1.)),
     Key('montecarlo', 'untracked', not_negative, None, 'stiffness that holds the untracked order parameters at zero, eV/site; 0: they are free', example=0.),
     Key('montecarlo', 'threads', several, None, 'threads of the Monte Carlo engine; changes no result', example=2),
-    Key('model', 'hidden', list_of(several), (40, 40), 'widths of the hidden layers'),
+    Key('model', 'hidden', list_of(several), (30, 30), 'widths of the hidden layers'),
     Key('model', 'degree', several, None, 'highest degree of the symmetric polynomials', example=6),
     Key('model', 'committee', several, 4, 'number of networks whose disagreement measures the uncertainty'),
     Key('run', 'rounds', several, 4, 'rounds to run in all'),
@@ -135,7 +135,7 @@ def _faults(given): # What is wrong with the sections and keys of a file, one te
                 else: keys[name].check(v)
             except ValueError as e: yield f'[{s}] {name} = {json.dumps(v, default=str)}: {e}'
 
-# %% ../nbs/50_cli.ipynb #c4f90a65
+# %% ../nbs/50_cli.ipynb #fb0a8360
 def checked(
     given:dict, # Sections of a file
     where:str='the configuration' # Name of the file, for messages
@@ -146,6 +146,7 @@ def checked(
     for k in KEYS:
         if k.only and k.name in given.get(k.section, {}) and system not in k.only and not faults:
             faults.append(f"[{k.section}] {k.name}: only for {', '.join(k.only)}, and the system is {system}")
+    if not faults and given.get('first', {}).get('query_by_committee'): faults.append('[first] query_by_committee: there is no committee before the first round; name it under [ask], and a space-filling criterion here')
     if not faults and not any(given.get('ask', {}).values()): faults.append('[ask]: name at least one criterion and a number of points, for instance billiard_walk = 100')
     if faults: raise ValueError(f'{where}:\n  ' + '\n  '.join(faults))
     config = {s: {} for s in SECTIONS}
@@ -155,18 +156,19 @@ def checked(
             config[k.section][k.name] = k.check(list(v) if isinstance(v, tuple) else v) if v is not None else None
     return config | {s: dict(given.get(s, {})) for s in ('first', 'ask')}
 
-# %% ../nbs/50_cli.ipynb #397b0de2
+# %% ../nbs/50_cli.ipynb #c75a8726
 def read_config(
     path # A TOML file
 ) -> dict: # Sections with every key, defaults filled in
     "Reads and checks a file. FileNotFoundError, or ValueError that says what is wrong with it"
     path = Path(path)
+    if path.is_dir(): raise ValueError(f'{path} is a folder; `alfe resume {path}` goes on with the run in it, `alfe run` takes a file')
     if not path.is_file(): raise FileNotFoundError(f'{path}: there is no such file; `alfe new b2 > {path.name}` writes one to start from')
     try: return checked(tomllib.loads(path.read_text(encoding='utf-8')), str(path))
     except UnicodeDecodeError as e: raise ValueError(f'{path} is not a text file ({e})') from e
     except tomllib.TOMLDecodeError as e: raise ValueError(f'{path} is not valid TOML: {e}. Texts need quotes, sections square brackets, lists commas') from e
 
-# %% ../nbs/50_cli.ipynb #caee7ac2
+# %% ../nbs/50_cli.ipynb #5d2f68af
 def _toml(v): # A value as TOML
     return json.dumps(list(v) if isinstance(v, tuple) else v)
 
@@ -176,7 +178,7 @@ def template(
     "A commented configuration to start from. ValueError for another name"
     if name not in ('b2', 'lco'): raise ValueError(f"expected one of b2, lco{_closest(name, ('b2', 'lco'))}")
     big = name == 'lco'; system = 'lco_zigzag' if big else 'b2'
-    values = {('system', 'name'): system, ('run', 'folder'): name, ('model', 'hidden'): (60, 60) if big else (40, 40), ('run', 'rounds'): 6 if big else 4}
+    values = {('system', 'name'): system, ('run', 'folder'): name, ('model', 'hidden'): (30, 30) if big else (20, 20), ('run', 'rounds'): 6 if big else 4}
     examples = dict(phi=(5.,) + (.5,)*6) if big else {}
     points = {'first': {'billiard_walk': 300, 'slices': 100, 'boundary': 40, 'wells': 60} if big else {'billiard_walk': 30}, 'ask': {'billiard_walk': 90, 'query_by_committee': 110, 'slices': 30, 'wells': 20} if big else {'billiard_walk': 10, 'query_by_committee': 20}}
     about = dict(first='points to ask for before there is a model, by criterion', ask='points of every later round')
@@ -188,17 +190,18 @@ def template(
                 v = values.get((s, k.name), k.default); out.append(f'{k.name} = {_toml(v)} # {k.about}' if v is not None else f'# {k.name} = {_toml(examples.get(k.name, k.example))} # {k.about}')
     return '\n'.join(out) + '\n'
 
-# %% ../nbs/50_cli.ipynb #0acea008
-def _expansion_file(config, base): # Path of an expansion that is a file, None if it is a shipped one
+# %% ../nbs/50_cli.ipynb #79d64403
+def _expansion_file(config, base, copied=False): # Path of an expansion that is a file, or of its copy in the folder of a run; None if it is a shipped one
     name = config['system'].get('expansion')
     if name is None or (Path(name).suffix != '.json' and '/' not in name): return None
-    for path in (base/name, base/Path(name).name):
-        if path.is_file(): return path
+    path = base/(Path(name).name if copied else name)
+    if path.is_file(): return path
     raise FileNotFoundError(f'[system] expansion = "{name}": there is no such file beside the configuration ({base/name}); shipped expansions are pair-zigzag and chgnet')
 
 def system_of(
     config:dict, # From `read_config`
-    base='.' # Folder from which the path of an expansion counts
+    base='.', # Folder from which the path of an expansion counts
+    copied:bool=False # Whether `base` is the folder of a run, which has a copy of the expansion
 ): # `System`
     "The system of a configuration. ValueError or FileNotFoundError if it cannot be made"
     from dataclasses import replace
@@ -206,7 +209,7 @@ def system_of(
     s = config['system']
     if s['name'] in B2: made = systems.b2(getattr(crystal, s['lattice']), s['J'], s['T'])
     else:
-        source = _expansion_file(config, Path(base)) or s['expansion']
+        source = _expansion_file(config, Path(base), copied) or s['expansion']
         made = getattr(systems, s['name'])(source, **({} if s['T'] is None else {'T': s['T']}))
     return made if s['size'] is None else replace(made, size=s['size'])
 
@@ -220,7 +223,7 @@ def _montecarlo_of(config, system): # The Monte Carlo oracle
                                                           f'take at most {k_B*system.T*oracle.N:.2g} (set phi), or a larger cell (set [system] size)')
     return oracle
 
-# %% ../nbs/50_cli.ipynb #90f3e975
+# %% ../nbs/50_cli.ipynb #0ddad1e3
 def _path_points(config, system, oracle, folder): # Test points on the true path, found once and kept in the folder
     from alfe.store import save_file
     from alfe.metrics import regions
@@ -240,7 +243,7 @@ def run_of(
     from alfe.idnn import IDNN
     from alfe.loop import Run
     from alfe.metrics import regions
-    folder = Path(folder); system = system_of(config, folder if base is None else base); oracle = _montecarlo_of(config, system)
+    folder = Path(folder); system = system_of(config, folder if base is None else base, base is None); oracle = _montecarlo_of(config, system)
     m, t = config['model'], config['test']
     folder.mkdir(parents=True, exist_ok=True)
     tests = regions(system, None, t['uniform'], t['wells']) | {k: np.array(p) for k, p in _path_points(config, system, oracle, folder).items()}
@@ -248,7 +251,7 @@ def run_of(
     return Run(folder, system, model=IDNN(hidden=m['hidden'], **({} if m['degree'] is None else {'degree': m['degree']})), committee=m['committee'],
                seed=config['run']['seed'], ask=asked['ask'], first=asked['first'] or None, oracle=oracle, test=tests)
 
-# %% ../nbs/50_cli.ipynb #558a4ac7
+# %% ../nbs/50_cli.ipynb #ac642fc9
 def _same(old, new, folder): # Refuses if two configurations would not give the same rows
     from alfe.store import differences
     plain = lambda c: {s: {k: v for k, v in body.items() if (s, k) not in {('run', 'rounds'), ('run', 'folder'), ('montecarlo', 'threads')}} for s, body in c.items()}
@@ -263,12 +266,14 @@ def claim(
     from alfe.store import save_file
     config, path = read_config(path), Path(path)
     folder = Path(folder or os.path.normpath(path.parent/(config['run']['folder'] or path.stem)))
-    own = folder/'config.toml'; source = _expansion_file(config, path.parent)
-    if own.exists(): _same(read_config(own), config, folder)
+    own = folder/'config.toml'; source = _expansion_file(config, path.parent, own.exists() and own.samefile(path)); copy = source and folder/source.name
+    if own.exists():
+        _same(read_config(own), config, folder)
+        if copy and copy.exists() and copy.read_bytes() != source.read_bytes(): raise ValueError(f'{folder} holds a run with another {copy.name} than {source}; restore that file, or choose another folder with --folder')
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())): raise ValueError(f'{folder} exists and is not a run of this program; choose another folder with --folder')
     _montecarlo_of(config, system_of(config, path.parent)) # complains, if it does, before anything is written
     folder.mkdir(parents=True, exist_ok=True)
-    if source and not (folder/source.name).exists(): save_file(folder/source.name, lambda tmp: shutil.copy(source, tmp))
+    if copy and not copy.exists(): save_file(copy, lambda tmp: shutil.copy(source, tmp))
     if own.resolve() != path.resolve(): save_file(own, lambda tmp: shutil.copy(path, tmp))
     return config, folder
 
@@ -281,7 +286,7 @@ def found(
     if lack: raise FileNotFoundError(f'{folder} is not the folder of a run: it has no {" and no ".join(lack)}; begin one with `alfe run config.toml --folder {folder}`')
     return read_config(folder/'config.toml'), folder
 
-# %% ../nbs/50_cli.ipynb #5dcb9ade
+# %% ../nbs/50_cli.ipynb #3c4751dd
 def _shown(run): # The history of a run as text
     from alfe.metrics import compact
     h = run.history
@@ -290,6 +295,7 @@ def _shown(run): # The history of a run as text
         + '\nErrors of mu0 / of the ordering slopes: root mean squares in meV/site; on new rows, of the model that had not seen them.'
 
 def _go(config, folder, rounds, base=None): # Runs, and writes the report
+    import torch; torch.set_num_threads(1) # small networks gain nothing from more, and lose much on a busy machine
     from alfe.report import report
     run = run_of(config, folder, base)
     print(f"{run.system.name} at {run.T:g} K, in {folder}: {run.system.about}")

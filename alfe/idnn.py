@@ -61,13 +61,14 @@ def mixing_free(
     g = (lam*eta).sum(-1) - np.logaddexp(0, lam @ q).mean(-1)
     return kT*g, kT*lam, kT*np.linalg.inv(curve) if len(eta) else np.zeros((0, *2*Q.shape[:1]))
 
-# %% ../nbs/11_idnn.ipynb #843eb34b
+# %% ../nbs/11_idnn.ipynb #769d0b67
 @dataclass(frozen=True)
 class IDNN:
     "Form of the free energy model. ValueError if a number cannot be"
     hidden: tuple = (30, 30) # Neurons of the hidden layers
     degree: int = 6          # Highest degree of the invariant polynomials
     landau: tuple = (24, 4)  # Highest powers of x in the Landau part: alone, and times an invariant
+    kinks: tuple = (.02, .06, .2) # Widths of the soft kinks, in units of the length of an ordered variant; () for none
     baseline: bool = True    # Include ideal mixing
 
     def __post_init__(self):
@@ -77,7 +78,9 @@ class IDNN:
         if not whole(self.degree, 1): raise ValueError(f"degree must be an integer of at least 1, not {self.degree!r}")
         if np.shape(self.landau) != (2,) or not whole(self.landau[0], 1) or not whole(self.landau[1], 0):
             raise ValueError(f"landau must be two highest powers of x, (alone, times an invariant), at least (1, 0), not {self.landau!r}")
-        for name in ('hidden', 'landau'): object.__setattr__(self, name, tuple(int(a) for a in getattr(self, name)))
+        if not isinstance(self.kinks, (tuple, list)) or not all(isinstance(w, (int, float)) and w > 0 for w in self.kinks):
+            raise ValueError(f"kinks must be positive widths, such as (.02, .06, .2), or () for none, not {self.kinks!r}")
+        for name, kind in (('hidden', int), ('landau', int), ('kinks', float)): object.__setattr__(self, name, tuple(map(kind, getattr(self, name))))
 
 # %% ../nbs/11_idnn.ipynb #1e5e8171
 def _tamed(h, dh, ddh, e, rest, power, delta): # h/(δ+r²)^power and its derivatives by η; h (n, k), dh (n, k, d), ddh or None
@@ -89,7 +92,20 @@ def _tamed(h, dh, ddh, e, rest, power, delta): # h/(δ+r²)^power and its deriva
     ddf = ddh*s[..., None, None] + cross + np.swapaxes(cross, -1, -2) + (h*ds)[..., None, None]*(rest.T @ rest)
     return f, df, ddf + (h*dds)[..., None, None]*(r[:, None, :, None]*r[:, None, None, :])
 
-# %% ../nbs/11_idnn.ipynb #aa2639ae
+# %% ../nbs/11_idnn.ipynb #df6e95cd
+def _kinks(eta, directions, widths): # Σ_v ε ln(1 + exp(v·η/ε)) for each ε (n, w), and its derivatives (n, w, d), (n, w, d, d)
+    t = (eta @ directions.T)[:, None]/widths[:, None]; c = expit(t)
+    return (np.logaddexp(0, t).sum(-1)*widths, c @ directions,
+            np.einsum('nwv,vi,vj->nwij', c*(1 - c)/widths[:, None], directions, directions, optimize=True))
+
+def _directions(order, inv): # (v, d) unit vectors: the variants without their composition, or else the images of the axes; and their length
+    v = order.variants @ inv.rest.T @ inv.rest if len(order.variants) else np.zeros((0, order.d))
+    length = np.linalg.norm(v, axis=1).max(initial=0)
+    if length < 1e-9: v, length = (order.group @ inv.rest.T).swapaxes(1, 2).reshape(-1, order.d), .5
+    v = v/np.linalg.norm(v, axis=1, keepdims=True)
+    return v[np.sort(np.unique(v.round(9) + 0., axis=0, return_index=True)[1])], length
+
+# %% ../nbs/11_idnn.ipynb #fd520af0
 @dataclass(frozen=True, eq=False)
 class Form:
     "An `IDNN` for one material and temperature, and the scales of its inputs"
@@ -100,9 +116,11 @@ class Form:
     free: bool             # Whether untracked order parameters are free (otherwise held at zero)
     interval: np.ndarray   # (2,) range of x, mapped to −1 … 1
     delta: float           # δ of the tamed invariants
+    directions: np.ndarray # (v, d) directions of the soft kinks
+    widths: np.ndarray     # (w,) their widths
     size: np.ndarray       # (k,) scale of the f_k
-    center: np.ndarray     # (1 + k,) centre of x and f'_k
-    scale: np.ndarray      # (1 + k,) scale of x and f'_k
+    center: np.ndarray     # (1 + k + w,) centre of the network's inputs: x, f'_k and the soft kinks
+    scale: np.ndarray      # (1 + k + w,) their scale
     unit: float = 1.       # Energy unit u of the network, eV/site
 
     def __repr__(self): return f"Form({self.spec}, {len(self.Q)} order parameters, {len(self.size)} invariants, T = {self.T:g} K)"
@@ -112,18 +130,20 @@ class Form:
         n, d = np.shape(eta); return np.zeros(n), np.zeros((n, d)), np.zeros((n, d, d))
 
     def inputs(self, eta, order:int=2) -> tuple:
-        "Inputs [t, f_k, z] (n, 2+2k), their first (n, 2+2k, d) and second derivatives (n, 2+2k, d, d); None beyond `order`, 1 or 2"
+        "All inputs (n, U): t, f_k, and z of the network (x, f'_k, soft kinks); their first (n, U, d) and second derivatives (n, U, d, d) or None"
         inv = self.invariants; h, dh, *ddh = [a[:, 1:] for a in inv.derivatives(eta, order)]
         x, dx, q = eta @ inv.fixed.T, np.broadcast_to(inv.fixed, (len(eta), 1, len(self.Q))), inv.degrees
         args = (h, dh, ddh[0] if ddh else None, eta @ inv.rest.T, inv.rest)
         f, df, ddf = _tamed(*args, q/2 - 1, self.delta); z, dz, ddz = _tamed(*args, (q - 1)/2, self.delta)
-        lo, hi = self.interval; s, k = np.r_[2/(hi - lo), 1/self.size, 1/self.scale], len(q)
-        u = np.concatenate([x - (lo + hi)/2, f, x - self.center[0], z - self.center[1:]], 1)*s
-        if order < 2: return u, np.concatenate([dx, df, dx, dz], 1)*s[:, None], None
+        bend, dbend, ddbend = _kinks(eta, self.directions, self.widths)
+        lo, hi = self.interval; s = np.r_[2/(hi - lo), 1/self.size, 1/self.scale]
+        u = np.concatenate([x - (lo + hi)/2, f, np.concatenate([x, z, bend], 1) - self.center], 1)*s
+        J = np.concatenate([dx, df, dx, dz, dbend], 1)*s[:, None]
+        if order < 2: return u, J, None
         none = np.zeros((len(eta), 1, *ddf.shape[2:]))
-        return u, np.concatenate([dx, df, dx, dz], 1)*s[:, None], np.concatenate([none, ddf, none, ddz], 1)*s[:, None, None]
+        return u, J, np.concatenate([none, ddf, none, ddz, ddbend], 1)*s[:, None, None]
 
-# %% ../nbs/11_idnn.ipynb #bb99d3f0
+# %% ../nbs/11_idnn.ipynb #eb453e0a
 def form(
     spec:IDNN, # The specification
     order, # `OrderParameters`
@@ -137,20 +157,22 @@ def form(
     if len(inv.fixed) != 1:
         raise ValueError(f"the group leaves {len(inv.fixed)} linear combinations of order parameters alone; the model needs exactly one, the composition")
     ends = inv.fixed*domain.bounds[:, None, :]; interval = np.array([ends.min(0).sum(), ends.max(0).sum()])
-    blank = Form(spec, inv, order.Q[:order.d].copy(), float(T), bool(free), interval, float(domain.radius**2), np.ones(k), np.zeros(1 + k), np.ones(1 + k))
+    v, length = _directions(order, inv); widths = length*np.array(spec.kinks if k else ()); w = k + len(widths)
+    blank = Form(spec, inv, order.Q[:order.d].copy(), float(T), bool(free), interval, float(domain.radius**2), v, widths,
+                 np.ones(k), np.zeros(1 + w), np.ones(1 + w))
     f, z = np.split(blank.inputs(eta, 1)[0][:, 1:], [k], axis=1)
     spread = lambda a: np.where((s := a.std(0)) > 1e-9*max(s.max(initial=0), 1e-30), s, 1.)
     return replace(blank, size=spread(f), center=z.mean(0), scale=np.r_[max(z[:, 0].std(), .01*np.ptp(interval)), spread(z[:, 1:])])
 
-# %% ../nbs/11_idnn.ipynb #33fe7a68
+# %% ../nbs/11_idnn.ipynb #cdff7088
 def _chebyshev(t, top, by=0): # (n, top + 1) derivatives of T_0 … T_top, `by` times
     D = chebyshev.chebder(np.eye(top + 1), by) if by <= top else np.zeros((1, top + 1))
     return chebyshev.chebvander(t, len(D) - 1) @ D
 
 def landau_slopes(
     form:Form, # The form
-    u, # (n, 2+2k) inputs
-    J # (n, 2+2k, d) their derivatives by η
+    u, # (n, U) inputs
+    J # (n, U, d) their derivatives by η
 ) -> np.ndarray: # (n, d, P)
     "Derivative by η of each term of the Landau part: the design matrix of its fit"
     (A, B), k = form.spec.landau, len(form.size); t, f, Jt, Jf = u[:, 0], u[:, 1:1+k], J[:, 0], J[:, 1:1+k]
@@ -167,13 +189,13 @@ def _landau(form, theta, u): # Value (m, n), first (m, n, 1+k) and second deriva
     D2 = np.zeros((*value.shape, 1 + k, 1 + k)); D2[..., 0, 0] = by_tt; D2[..., 0, 1:] = D2[..., 1:, 0] = times[1]
     return value, np.concatenate([by_t[..., None], times[0]], -1), D2
 
-# %% ../nbs/11_idnn.ipynb #981d87ce
+# %% ../nbs/11_idnn.ipynb #45c04bac
 def init(
     form:Form, # The form
     members:int, # Size of the committee
-    z, # (n, 1+k) inputs of the network at the data, which place the neurons
+    z, # (n, i) inputs of the network at the data, which place the neurons
     rng # numpy generator
-) -> dict: # Weights W0 (members, h, 1+k), b0 (members, h, 1), W1, …
+) -> dict: # Weights W0 (members, h, i), b0 (members, h, 1), W1, …
     "Initial weights. First-layer neurons bend at points of the data; their steepness in x, where features may be sharp, varies by 20"
     sizes, params = (z.shape[1], *form.spec.hidden), {}
     for l, (i, o) in enumerate(zip(sizes[:-1], sizes[1:])):
@@ -184,14 +206,14 @@ def init(
         params |= {f'W{l}': torch.tensor(W), f'b{l}': torch.tensor(b)}
     return params | {f'W{len(sizes) - 1}': torch.tensor(.3*rng.normal(size=(members, 1, sizes[-1]))/np.sqrt(sizes[-1]))}
 
-# %% ../nbs/11_idnn.ipynb #df70adf4
+# %% ../nbs/11_idnn.ipynb #bd71bdbe
 def _layers(params): # [(W0, b0), …], last W
     n = sum(k.startswith('W') for k in params) - 1
     return [(params[f'W{l}'], params[f'b{l}']) for l in range(n)], params[f'W{n}']
 
 def energy(
     params:dict, # Weights of m members
-    z # (1+k, n) inputs
+    z # (i, n) inputs
 ): # (m, n) in units of `Form.unit`
     "Output of the networks"
     layers, last = _layers(params)
@@ -200,8 +222,8 @@ def energy(
 
 def slope(
     params:dict, # Weights of m members
-    z # (1+k, n) inputs
-): # (m, 1+k, n)
+    z # (i, n) inputs
+): # (m, i, n)
     "Derivative of the output by the inputs"
     layers, last = _layers(params); gates = []
     for W, b in layers: a = W @ z + b; z = softplus(a); gates.append(torch.sigmoid(a))
@@ -211,8 +233,8 @@ def slope(
 
 def curvature(
     params:dict, # Weights of m members
-    z # (1+k, n) inputs
-): # (m, n, 1+k, 1+k)
+    z # (i, n) inputs
+): # (m, n, i, i)
     "Second derivative of the output by the inputs"
     layers, last = _layers(params); gates, B, Bs = [], None, []
     for W, b in layers:

@@ -22,14 +22,15 @@ from .idnn import IDNN
 from .train import errors, load, train
 from .space_filling import billiard_walk, slices
 
-# %% ../nbs/30_loop.ipynb #b5394294
+# %% ../nbs/30_loop.ipynb #00a17081
 def _propose(criterion, n, state, known, seed): # Up to n new points from one criterion
     name, got = criterion.__name__, np.empty((0, state.domain.d))
     for attempt in range(4):
         if len(got) == n: break
-        pts = np.asarray(criterion(state, n << attempt, rng_of(seed, state.round, 'ask', name, attempt)), float)
+        try: pts = np.asarray(criterion(state, n << attempt, rng_of(seed, state.round, 'ask', name, attempt)), float)
+        except Exception as e: raise RuntimeError(f"the criterion {name} failed in round {state.round}{' (there is no model yet)' if state.model is None else ''}: {type(e).__name__}: {e}") from e
         if pts.ndim != 2 or pts.shape[1] != state.domain.d: raise ValueError(f"the criterion {name} must return points of shape (n, {state.domain.d}), not {pts.shape}")
-        try: state.domain.check(pts, tol=1e-9)
+        try: pts = state.domain.pull(state.domain.check(pts, tol=1e-9), 5e-3)
         except ValueError as e: raise ValueError(f"the criterion {name} left the domain: {e}") from e
         got = np.concatenate([got, pts[novel(pts, np.concatenate([known, got]), state.order.group, state.domain.widths)]])[:n]
     return got

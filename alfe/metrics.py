@@ -21,7 +21,7 @@ def _line(delta, se): # One line of a table: what `delta` (n, k) and its noise `
     return dict(rows=n, rmse=rmse, plus_minus=sq.std(ddof=1)/(2*rmse*np.sqrt(n)) if n > 1 and rmse else np.nan, bias=delta.mean(),
                 worst=np.abs(delta).max(), noise=np.sqrt(noise2), beyond_noise=np.sqrt(max(sq.mean() - noise2, 0)))
 
-# %% ../nbs/40_metrics.ipynb #87fbdad4
+# %% ../nbs/40_metrics.ipynb #07d46714
 def misfits(
     model, # `FreeEnergy`
     rows:Rows # Measured rows; failed ones are left out
@@ -30,7 +30,13 @@ def misfits(
     rows = rows[rows.ok]
     delta = model.mu(rows.eta, rows.T, outside='nan') - rows.mu
     known = np.isfinite(delta).all(1)
-    return 1e3*delta[known], 1e3*np.nan_to_num(rows.mu_se[known])
+    return 1e3*delta[known], 1e3*_noise(rows[known])
+
+def _noise(rows): # (n, d) standard error of μ against g at the point landed on, eV/site
+    se, d = np.nan_to_num(rows.mu_se), rows.d
+    lever = (rows.H + np.eye(d)*rows.phi[:, None])/(2*rows.phi[:, None]) + np.eye(d)/2 # (H + 2Φ)/2Φ
+    moved = np.sqrt(np.einsum('nij,nj->ni', lever**2, se**2))
+    return np.where(np.isfinite(moved), moved, se)
 
 # %% ../nbs/40_metrics.ipynb #52ba4a9d
 def table(

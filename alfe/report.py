@@ -46,18 +46,22 @@ def _figure(ax, caption): # The figure of `ax` as an HTML figure; closes it
 def _figures(*figures): # A grid of figures, one column on a phone
     return '<div class="grid">' + ''.join(figures) + '</div>'
 
-# %% ../nbs/46_report.ipynb #6279678a
+# %% ../nbs/46_report.ipynb #e8d3f95a
 def _headline(run, tab): # What was learned, in numbers
     rows, model = run.rows, run.free_energy
+    tests = run.test_rows.values(); slow = int((rows.ok & ~rows.converged).sum()); sweeps = rows.sweeps.sum() + sum(r.sweeps.sum() for r in tests)
     seconds = run.history['seconds'].sum(); amount, unit = next((seconds/k, u) for k, u in ((3600, 'h'), (60, 'min'), (1, 's')) if seconds >= 2*k or k == 1)
-    cost = [(f'{len(rows):,}', 'rows', f'{int((~rows.ok).sum())} failed'), (f'{rows.sweeps.sum():,.0f}', 'sweeps', 'attempted flips per site, all rows'),
-            (f'{amount:.0f} <small>{unit}</small>', 'of computing', f'{len(run.history)} rounds')]
+    cost = [(f'{len(rows):,}', 'rows', f'{int((~rows.ok).sum())} failed, {slow} not settled' if rows.sweeps.any() else f'{int((~rows.ok).sum())} failed'), (f'{sweeps:,.0f}', 'sweeps', 'attempted flips per site, all rows and test rows'),
+            (f'{amount:.0f} <small>{unit}</small>', 'of computing', f'{len(run.history)} rounds, without the test rows')]
     name, learned = dict(mu0='μ₀', mu_order=_slopes(rows.d)), []
     for region in dict.fromkeys(tab.index.get_level_values(0)) if len(tab) else ():
         numbers = '<br>'.join(f'{l.rmse:.2g} <small>meV in {name[k]}</small>' for k, l in tab.loc[region].iterrows())
         learned.append((numbers, f'error on test rows: {_text(region)}', 'of which noise ' + ' / '.join(f'{v:.1g}' for v in tab.loc[region].noise)))
     tiles = lambda of: '<div class="tiles">' + ''.join(f'<div class="tile"><b>{a}</b><span>{b}</span><i>{c}</i></div>' for a, b, c in of) + '</div>'
     what = '' if model is not None else '<p>No model has been fitted yet.</p>'
+    T_order = getattr(run.system, 'T_order', None)
+    if T_order and run.system.T < T_order: what += (f'<p>Below the ordering temperature a crystal without net order (η₁ = η₂ = … = 0) near the composition of the order is a mixture of ordered domains, '
+        'not a disordered one. Its free energy contains their walls and depends somewhat on the size of the Monte Carlo cell; runs there settle slowly, and their errors are understated.</p>')
     return f'<p class="about">{_text(run.system.about)}</p>{what}{tiles(learned) if learned else ""}{tiles(cost)}'
 
 # %% ../nbs/46_report.ipynb #fe41fd5b
@@ -86,20 +90,20 @@ def _accuracy(run, tab): # Errors by region, measured against learned
     return _table(shown, 'All in meV per site. “Noise” is the root mean square standard error of the test rows; “beyond noise” is the error with the noise taken off.') \
         + _figures(*(_figure(plots.parity(run.free_energy, run.test_rows, k), f'Learned against measured {name}, test rows.') for name, k in parts.items() if k))
 
-# %% ../nbs/46_report.ipynb #dd788904
+# %% ../nbs/46_report.ipynb #a10c1021
 def _landscape(run): # g and μ along lines, the map, the minimum path
     model, order, domain = run.free_energy, run.system.order, run.system.domain
     if model is None: return '<p>No model has been fitted yet.</p>'
     straight = plots.line(domain)
-    figures = [(plots.g_profile(model, straight), 'Free energy of the disordered state, zero at the centre of the domain. The band is one standard deviation of the committee.'),
-               (plots.mu_profile(model, straight), 'Exchange chemical potential of the disordered state.')]
+    figures = [(plots.g_profile(model, straight), 'Free energy without net order, zero at the centre of the domain. The band is one standard deviation of the committee.'),
+               (plots.mu_profile(model, straight), 'Exchange chemical potential without net order.')]
     if order.d > 1 and len(order.variants):
         path = minimum_path(model, order, domain, np.linspace(.02, .98, 121)); i = 1 + int(np.argmax(np.abs(directions(order)[0])))
         across = plots.line(domain, i, order.variants[0]*(np.arange(order.d) == 0))
-        figures += [(plots.g_profile(model, across, i, relative=True), 'What order gains: free energy along one order parameter at the composition of the ordered variant, relative to disorder.'),
+        figures += [(plots.g_profile(model, across, i, relative=True), 'What order gains: free energy along one order parameter at the composition of the ordered variant, relative to no net order.'),
                     (plots.mu_profile(model, across, i, i), 'Slope along the same line.'),
-                    (plots.g_map(model, domain, (0, i), path=path if np.abs(np.delete(path, (0, i), 1)).max(initial=0) < 1e-3 else None), 'Free energy relative to disorder at the same composition; all other order parameters are zero. The frame is the admissible domain.'),
-                    (plots.order_along(path, run.test_rows.get('path')), 'Equilibrium order parameters: the minimum of the learned free energy at each composition' + (', and the true path as Monte Carlo finds it.' if 'path' in run.test_rows else '.')),
+                    (plots.g_map(model, domain, (0, i), path=path if np.abs(np.delete(path, (0, i), 1)).max(initial=0) < 1e-3 else None), 'Free energy relative to no net order at the same composition; all other order parameters are zero. The frame is the admissible domain.'),
+                    (plots.order_along(path, run.test_rows.get('path')), 'Equilibrium order parameters: the minimum of the learned free energy at each composition' + (', and, as points, the lowest g along η₁ as Monte Carlo alone finds it.' if 'path' in run.test_rows else '.')),
                     (plots.g_profile(model, path, relative=True), 'What order gains along the minimum path.')]
     return _figures(*(_figure(*f) for f in figures))
 
@@ -124,15 +128,26 @@ def _failures(run): # Failed rows with their reasons
     counted.insert(1, 'rows', frame['kind'].value_counts()); counted = counted.sort_values('rows', ascending=False)
     return f'<p>{len(bad):,} of {len(rows):,} rows failed. They are kept with their reason and train no model.</p>' + _table(counted.head(20))
 
-# %% ../nbs/46_report.ipynb #fa63122b
+# %% ../nbs/46_report.ipynb #b06ce010
+def _shares(run): # Error over spread, by region and component group
+    out = []
+    for region, rows in run.test_rows.items():
+        rows = rows[rows.ok]; delta, std = (np.asarray(f(rows.eta, outside='nan')) for f in (run.free_energy.mu, run.free_energy.mu_std))
+        known = np.isfinite(delta).all(1); r = np.sqrt(((delta - rows.mu)[known]**2).sum(0)), np.sqrt((std[known]**2).sum(0))
+        groups = {'μ₀': slice(0, 1), _slopes(rows.d): slice(1, None)}
+        out.append({'region': region, **{k: np.linalg.norm(r[0][s])/max(np.linalg.norm(r[1][s]), 1e-12) for k, s in groups.items() if r[0][s].size}})
+    return pd.DataFrame(out)
+
+# %% ../nbs/46_report.ipynb #8adcc0a9
 def _uncertainty(run): # Does the committee know where it is wrong?
     tests = [r for r in run.test_rows.values() if len(r)]
     if run.free_energy is None or not tests: return '<p>This needs a model and test rows.</p>'
     rows = type(tests[0]).concat(tests); cal = calibration(run.free_energy, rows)
     ranks = cal.groupby('component', sort=False)['rank'].first()
     said = '; '.join(f"{'μ₀' if k == 'mu0' else _slopes(rows.d)}: {v:.2f}" for k, v in ranks.items())
+    shares = _shares(run)
     groups = [('μ₀', [0])] + [('the ordering slopes', list(range(1, rows.d)))]*(rows.d > 1)
-    return f'<p>Rank correlation between the spread of the committee and its actual error on test rows ({said}). 1: a larger spread always means a larger error; 0: the spread says nothing.</p>' \
+    return f'<p>Rank correlation between the spread of the committee and its actual error on test rows ({said}). 1: a larger spread always means a larger error; 0: the spread says nothing.</p>' + _table(shares, 'How many times the error (root mean square, noise included) exceeds the spread of the committee. 1 would be right; larger: the committee is too sure of itself by that factor.') \
         + _figures(*(_figure(plots.spread(run.free_energy, rows, k), f'Spread of the committee against the actual error of {name}.') for name, k in groups))
 
 # %% ../nbs/46_report.ipynb #0ea37cc1

@@ -74,11 +74,11 @@ def _splits(n, members, validation, seed): # (m, n) masks: True = trains
     for m in range(members): masks[m, rng_of(seed, 'split', m).permutation(n)[:out]] = False
     return masks
 
-# %% ../nbs/12_train.ipynb #abe17bf1
+# %% ../nbs/12_train.ipynb #b649dca3
 def _slope_loss(params, z, J, target, weight): # (m, n): J (n, d, 1+k) and target (m, n, d) in units of σ, weight (d,)
     return ((torch.einsum('ndf,mfn->mnd', J, slope(params, z)) - target)**2*weight).sum(-1)
 
-def _descend(params, parts, masks, steps, rate): # The weights of least validation loss of each member; parts: list of (loss, arguments)
+def _descend(params, parts, masks, steps, rate, decay): # The weights of least validation loss of each member; parts: list of (loss, arguments)
     train, test = (torch.tensor(m, dtype=torch.float64) for m in (masks, ~masks if (~masks).any() else masks))
     params = {k: v.clone().requires_grad_() for k, v in params.items()}; adam = torch.optim.Adam(params.values(), betas=(.9, .99))
     best, kept = torch.full((len(masks),), torch.inf, dtype=torch.float64), {k: v.detach().clone() for k, v in params.items()} # so far
@@ -89,10 +89,11 @@ def _descend(params, parts, masks, steps, rate): # The weights of least validati
             for k, v in params.items(): kept[k][better] = v.detach()[better]
         if step == steps: break
         adam.param_groups[0]['lr'] = rate*min(1, (step + 1)/50)*.5*(1 + np.cos(np.pi*step/steps))
-        adam.zero_grad(); ((loss*train).sum(1)/train.sum(1)).sum().backward(); adam.step()
+        size = sum((v**2).sum() for k, v in params.items() if k.startswith('W'))
+        adam.zero_grad(); (((loss*train).sum(1)/train.sum(1)).sum() + decay/masks.shape[1]*size).backward(); adam.step()
     return {k: v.numpy() for k, v in kept.items()}
 
-# %% ../nbs/12_train.ipynb #b0e66961
+# %% ../nbs/12_train.ipynb #53390d65
 def _bend_loss(params, z, along, J, Jv, target, weight): # `_slope_loss` for the change of slope along v: J ∂²ĝ (J·v) + (∂J·v) ∂ĝ
     first, second = torch.func.jvp(lambda z: slope(params, z), (z,), (along,))
     fit = torch.einsum('ndf,mfn->mnd', J, second) + torch.einsum('ndf,mfn->mnd', Jv, first)
@@ -101,7 +102,7 @@ def _bend_loss(params, z, along, J, Jv, target, weight): # `_slope_loss` for the
 def _bend_part(form, theta, rows, domain, spread, weight, floor, rng): # (loss, arguments) for one random displacement per row
     good = np.isfinite(rows.H + rows.H_se).all((1, 2)) & (domain.distance(rows.eta) > .1*domain.radius)
     v = np.where(good[:, None], rng.normal(size=rows.eta.shape)*rows.eta.std(0), 0); m, c = len(theta), 1 + len(form.size)
-    none = {'landau': theta, 'W0': np.zeros((m, 1, c)), 'b0': np.zeros((m, 1, 1)), 'W1': np.zeros((m, 1, 1))}
+    none = {'landau': theta, 'W0': np.zeros((m, 1, len(form.scale))), 'b0': np.zeros((m, 1, 1)), 'W1': np.zeros((m, 1, 1))}
     H, H_se = (np.where(good[:, None, None], np.nan_to_num(a), 0) for a in (rows.H, rows.H_se))
     sigma = np.sqrt(np.einsum('nij,nj->ni', H_se**2, v**2) + (floor*spread)**2 + 1e-24)
     J, Jv, left = [], [], []
@@ -206,7 +207,7 @@ def _start(spec, order, domain, rows, committee, seed, before): # Form and initi
         raise ValueError(f"the model to start from ({before!r}) differs in form, committee or temperature from what is to be trained")
     return old, {k: torch.tensor(v) for k, v in before.params.items() if k != 'landau'}
 
-# %% ../nbs/12_train.ipynb #9f31c9f9
+# %% ../nbs/12_train.ipynb #5eb0c18e
 def train(
     spec:IDNN, # Form of the model
     order, # `OrderParameters`
@@ -220,6 +221,7 @@ def train(
     rate:float=.01, # Largest step size
     validation:float=.1, # Fraction of rows that each member leaves out
     floor:float=.1, # Fraction φ of the spread in the uncertainty
+    decay:float=4., # Weight w of the penalty on the size of the weights
     curvatures:int=0 # Displacements per row along which the measured H trains; 0: H does not train
 ) -> FreeEnergy:
     "Fits a committee. ValueError if no row is usable, or the rows are of several temperatures or kinds"
@@ -234,7 +236,8 @@ def train(
     arrays = u[:, c:].T, np.swapaxes(J[:, c:], 1, 2)*shape.unit/sigma[..., None], left/sigma, weight
     parts = [(_slope_loss, [torch.tensor(np.ascontiguousarray(a)) for a in arrays])]
     parts += [_bend_part(shape, theta, good, domain, spread, weight, floor, rng_of(seed, 'bend', i)) for i in range(curvatures)]
-    params = _descend(start, parts, masks, steps, rate); notes = dict(rows=n, left_out=len(rows) - n, seed=str(seed), steps=steps, landau_penalty=float(lam))
+    params = _descend(start, parts, masks, steps, rate, decay)
+    notes = dict(rows=n, left_out=len(rows) - n, seed=str(seed), steps=steps, landau_penalty=float(lam))
     return _finished(shape, {**params, 'landau': theta}, domain, good, masks, notes)
 
 def _finished(shape, params, domain, rows, masks, notes): # The model, with its constants and validation errors
@@ -257,14 +260,14 @@ def errors(
     delta = model.mu(rows.eta, rows.T) - rows.mu
     return {**_rms(delta), 'each': np.sqrt((delta**2).mean(0))}
 
-# %% ../nbs/12_train.ipynb #44732c2d
+# %% ../nbs/12_train.ipynb #3b71455b
 _VERSION = 1 # of the file format
 
 def _save(model, path): # Writes the npz file
     f, inv = model.form, model.form.invariants
     head = dict(format='alfe free energy', version=_VERSION, spec=asdict(f.spec), T=f.T, free=f.free, delta=f.delta, unit=f.unit,
                 walls=list(model.domain.walls), notes=model.notes)
-    parts = dict(form={k: getattr(f, k) for k in ('Q', 'interval', 'size', 'center', 'scale')}, invariants=vars(inv), params=model.params,
+    parts = dict(form={k: getattr(f, k) for k in ('Q', 'interval', 'directions', 'widths', 'size', 'center', 'scale')}, invariants=vars(inv), params=model.params,
                  domain={k: v for k, v in vars(model.domain).items() if k != 'walls'})
     arrays = {f'{part}.{k}': np.asarray(v) for part, values in parts.items() for k, v in values.items()}
     with open(path, 'wb') as file: np.savez(file, head=np.array(json.dumps(head)), **arrays, constant=model.constant, reference=model.reference)
