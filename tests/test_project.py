@@ -7,9 +7,9 @@ import pytest
 from conftest import cfg, root
 
 Budget = namedtuple('Budget', 'module function cell shown')  # most lines of a module, a function, half of the export cells; lines shown per line exported
-MUST, GOAL = Budget(300, 40, 20, 0.5), Budget(250, 30, 15, 1.0)  # a notebook beyond its MUST fails, beyond the GOAL warns
+MUST, GOAL = Budget(300, 40, 20, 0.3), Budget(250, 30, 15, 1.0)  # a notebook beyond its MUST fails, beyond the GOAL warns
 LONG_FUNCTIONS = set()                       # 'module.function' that may be longer, each with its reason
-NOTEBOOK_KB = dict(library=400, other=2000)  # largest notebook file
+NOTEBOOK_KB = dict(library=450, other=2000)  # largest notebook file
 TOOLS = {'fastcore', 'nbdev', 'execnb', 'IPython', 'pytest', 'hypothesis'}  # for development, never in exported code
 LATER = {'ase', 'icet', 'libcasm', 'chgnet', 'onnx', 'onnxscript', 'onnxruntime', 'optuna', 'dask', 'IPython'}  # optional: only inside functions
 HOSTS = {'alfe-project.github.io', 'github.com', 'arxiv.org', 'doi.org', 'www.apache.org', 'spdx.org', 'www.w3.org', 'quarto.org', 'pypi.org',
@@ -70,7 +70,7 @@ def upward_imports(books, everything=None):
     numbers, bad = {b.module: b.label for b in everything or books}, []
     for b in books:
         for mod, _ in imports(ast.parse('\n'.join(b.exported))):
-            if mod is None or mod == 'data': continue
+            if mod in (None, 'data', '__version__'): continue
             if mod not in numbers: bad.append(f'{b.name}: {mod or "alfe"} is no module of the library, import from the one that defines it')
             elif b.label is None or numbers[mod] is None or numbers[mod] >= b.label: bad.append(f'{b.name} imports {mod}, which does not come before it')
     return bad
