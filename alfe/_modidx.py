@@ -477,6 +477,7 @@ d = { 'settings': { 'branch': 'main',
                             'alfe.train.load': ('train.html#load', 'alfe/train.py'),
                             'alfe.train.train': ('train.html#train', 'alfe/train.py'),
                             'alfe.train.uncertainty': ('train.html#uncertainty', 'alfe/train.py')},
-            'alfe.uncertainty': { 'alfe.uncertainty.disagreement': ('uncertainty.html#disagreement', 'alfe/uncertainty.py'),
+            'alfe.uncertainty': { 'alfe.uncertainty._spreads': ('uncertainty.html#_spreads', 'alfe/uncertainty.py'),
+                                  'alfe.uncertainty.disagreement': ('uncertainty.html#disagreement', 'alfe/uncertainty.py'),
                                   'alfe.uncertainty.query_by_committee': ('uncertainty.html#query_by_committee', 'alfe/uncertainty.py'),
                                   'alfe.uncertainty.spreads': ('uncertainty.html#spreads', 'alfe/uncertainty.py')}}}

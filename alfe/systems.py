@@ -96,15 +96,15 @@ def lco_zigzag(
     order = from_ordering(cell, cell.sites @ [2, 1, -1] % 4 < 2)
     return System('LixCoO2 zig-zag', expansion, order, domain_of(order), T, T_order, (5, 5, 5), (5.,) + (.5,)*6, about)
 
-# %% ../nbs/08_systems.ipynb #579f85ab
+# %% ../nbs/08_systems.ipynb #f1d4c349
 def lco_row(
     source='chgnet', # As for `lco_expansion`
     T:float=300., # Temperature, K
 ) -> System:
     "O3-LixCoO2 with the four order parameters of row order"
-    expansion = lco_expansion(source); about = _about(source, T)[0].split(';')[0] + '.'; T_order = None
+    expansion = lco_expansion(source)
     order = from_star(expansion.crystal, (0, 0, .5))
-    return System('LixCoO2 row', expansion, order, domain_of(order), T, T_order, (9, 9, 9), (5.,) + (.5,)*3, about)
+    return System('LixCoO2 row', expansion, order, domain_of(order), T, None, (9, 9, 9), (5.,) + (.5,)*3, 'Li/vacancy order in layered LixCoO2.')
 
 # %% ../nbs/08_systems.ipynb #fc0c98ce
 def equilibrium_path(

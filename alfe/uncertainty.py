@@ -9,15 +9,18 @@ __all__ = ['spreads', 'disagreement', 'query_by_committee']
 import numpy as np
 from .symmetry import diverse
 
-# %% ../nbs/21_uncertainty.ipynb #19190928
+# %% ../nbs/21_uncertainty.ipynb #6d52e52c
 def spreads(
     model, # A fitted `FreeEnergy` with a committee
     eta # Points (m, d) that represent the domain, such as `state.pool`
 ) -> np.ndarray: # Spreads (d + 1,), eV/site: of each mu_i, and of g
     "Standard deviations over the points of the committee's mean slopes and free energy, the natural units of their errors"
-    return np.r_[np.mean(model.mu_members(eta), axis=0).std(0), np.std(model(eta))]
+    return _spreads(np.asarray(model.mu_members(eta)), model(eta))
 
-# %% ../nbs/21_uncertainty.ipynb #6d0f35d3
+def _spreads(mu, g): # The same from the members' slopes (k, m, d) and the mean g (m,), where they are known already
+    return np.r_[np.mean(mu, axis=0).std(0), np.std(g)]
+
+# %% ../nbs/21_uncertainty.ipynb #1bc20570
 def disagreement(
     model, # A fitted `FreeEnergy` with a committee: `mu_members(eta)` (k, m, d) and `std(eta)` (m,) are called
     eta, # Points (m, d) inside the domain
@@ -26,7 +29,7 @@ def disagreement(
     "Root mean square disagreement of the committee about mu and g, each component in units of its spread"
     mu = np.asarray(model.mu_members(eta))
     if len(mu) < 2: raise ValueError("a committee needs at least two members to disagree; train with committee=4")
-    spread = spreads(model, eta) if spread is None else np.asarray(spread, float)
+    spread = _spreads(mu, model(eta)) if spread is None else np.asarray(spread, float)
     error = np.c_[mu.std(0), model.std(eta)]
     ratio = np.divide(error, spread, out=np.zeros_like(error), where=spread > 0)
     if not np.isfinite(ratio).all(): raise ValueError(f"the committee gives no finite number at {(~np.isfinite(ratio).all(1)).sum()} of {len(ratio)} points; are they inside the domain?")
