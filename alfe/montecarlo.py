@@ -120,7 +120,7 @@ def begin(
     else:
         n = np.asarray(occupations)
         if n.shape not in ((N,), (P, N)) or ((n != 0) & (n != 1)).any(): raise ValueError(f"start must hold occupations 0 and 1 of the shape {(N,)} or {(P, N)}, not {n.shape}")
-        n = np.ascontiguousarray(np.broadcast_to(n, (P, N)).T, np.int8)
+        n = np.array(np.broadcast_to(n, (P, N)).T, np.int8, order='C') # a copy, that can be written to
     return Chains(n, streams(seeds), np.concatenate([energies(lattice, n[:, i]) for i in _rows(P)])[:P])
 
 # %% ../nbs/05b_montecarlo.ipynb #2f5ab52f
