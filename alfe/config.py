@@ -7,13 +7,13 @@ __all__ = ['LCO', 'NI_AL', 'B2', 'OWN', 'SHIPPED', 'KEYS', 'SECTIONS', 'positive
            'list_of', 'one_of', 'mc_cell', 'stored', 'Key', 'known_criteria', 'criterion', 'checked', 'read_config',
            'template', 'expansion_file', 'system_of', 'monte_carlo_of', 'run_of']
 
-# %% ../nbs/50_config.ipynb #7ae9ba44
+# %% ../nbs/50_config.ipynb #8756ef1c
 import difflib, importlib, json, sys, tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
 
-# %% ../nbs/50_config.ipynb #e53a81e0
+# %% ../nbs/50_config.ipynb #47e9e339
 def _expect(ok, what): # Raises unless ok
     if not ok: raise ValueError(f'expected {what}')
 
@@ -36,7 +36,7 @@ def text(v): # A text
     "A check: a text in quotes"
     _expect(isinstance(v, str) and v.strip(), 'a text in quotes'); return v
 
-# %% ../nbs/50_config.ipynb #6568f552
+# %% ../nbs/50_config.ipynb #ace834c4
 def list_of(
     check:Callable, # Check of one entry
     lengths=None # Allowed lengths, None: any but 0
@@ -63,7 +63,7 @@ def _closest(name, names): # '; did you mean …?' if something is near
     near = difflib.get_close_matches(str(name), list(names), 1, .5)
     return f'; did you mean {near[0]}?' if near else ''
 
-# %% ../nbs/50_config.ipynb #ddf4ce40
+# %% ../nbs/50_config.ipynb #a3788899
 def _integer(v): # An integer
     "A check: an integer"
     _expect(_is(v, int), 'an integer'); return v
@@ -73,14 +73,14 @@ def mc_cell(v): # Multiples of a cell, or the vectors of one
     if isinstance(v, list) and v and isinstance(v[0], list): return tuple(zip(*list_of(list_of(_integer, (3,)), (3,))(v))) # rows of the file are columns of a `Supercell`
     return list_of(several, (3,))(v)
 
-# %% ../nbs/50_config.ipynb #4bf319f2
+# %% ../nbs/50_config.ipynb #fbc2d3bf
 def stored(v): # The name of a check structure
     "A check: the name of a structure stored in the expansion file"
     _expect(isinstance(v, str) and v.strip() and Path(v).suffix.lower() not in ('.cif', '.vasp', '.json'),
             'the name of a structure stored in the expansion file, not a file: `alfe fit … --ordering FILE` stores it under the name of the file')
     return v
 
-# %% ../nbs/50_config.ipynb #56392b7c
+# %% ../nbs/50_config.ipynb #7238f2d6
 @dataclass(frozen=True)
 class Key:
     "One key of the file"
@@ -99,12 +99,12 @@ class Key:
         "What holds where the file says nothing"
         return self.default.get(system) if isinstance(self.default, dict) else self.default
 
-# %% ../nbs/50_config.ipynb #6f00d9f8
+# %% ../nbs/50_config.ipynb #0231c454
 LCO, NI_AL, B2, OWN = ('lco_zigzag', 'lco_row'), ('ni_al',), ('b2',), ('own',)
-SHIPPED = {'lco_zigzag': 'pair-zigzag', 'lco_row': 'pair-zigzag', 'ni_al': 'chgnet'} # Expansions where the file names none
+SHIPPED = {'lco_zigzag': 'recovered', 'lco_row': 'recovered', 'ni_al': 'chgnet'} # Expansions where the file names none
 KEYS = (
     Key('system', 'name', one_of(*LCO, *NI_AL, *B2, *OWN), 'b2', 'lco_zigzag, lco_row (LixCoO2), ni_al (L1_2), b2 (a model alloy with known answers) or own (a material of your own, from `alfe fit`)'),
-    Key('system', 'expansion', text, SHIPPED, 'cluster expansion, a .json file; or a shipped one, chgnet (fitted to first principles), for LixCoO2 also pair-zigzag (calibrated by hand)', LCO + NI_AL + OWN, OWN, 'material.json'),
+    Key('system', 'expansion', text, SHIPPED, 'cluster expansion, a .json file; or a shipped one, chgnet (fitted to first principles), for LixCoO2 recovered (from published Monte Carlo), chgnet or pair-zigzag (calibrated by hand, fast)', LCO + NI_AL + OWN, OWN, 'material.json'),
     Key('system', 'ordering', stored, None, 'the ordered structure that gives the order parameters, by its name in the expansion file', OWN, OWN, 'ni3al'),
     Key('system', 'lattice', one_of('bcc', 'square'), 'bcc', 'bcc or square', B2),
     Key('system', 'J', positive, .01, 'coupling of nearest neighbours, eV', B2),
@@ -128,13 +128,13 @@ KEYS = (
     Key('test', 'path', count, 0, 'test points along the equilibrium path, found by Monte Carlo before the run starts'))
 SECTIONS = ('system', 'montecarlo', 'model', 'first', 'ask', 'run', 'test')
 
-# %% ../nbs/50_config.ipynb #eb26aaa8
+# %% ../nbs/50_config.ipynb #1b859bd3
 def known_criteria() -> tuple: # Functions
     "The criteria that a file can name"
     from alfe import physics as p, space_filling as s, uncertainty as u
     return (s.billiard_walk, s.hit_and_run, s.sobol, s.sobol_uniform, s.boundary, s.slices, p.wells, u.query_by_committee)
 
-# %% ../nbs/50_config.ipynb #cae9c46e
+# %% ../nbs/50_config.ipynb #55e27134
 def criterion(
     name:str # Name of a known criterion, or `module:function`
 ) -> Callable: # `f(state, n, rng) -> points (n, d)`
@@ -150,7 +150,7 @@ def criterion(
     if name not in functions: raise ValueError(f"there is no criterion {name}{_closest(name, functions)}; there are {', '.join(functions)}, and module:function for one of your own")
     return functions[name]
 
-# %% ../nbs/50_config.ipynb #c9bc65b5
+# %% ../nbs/50_config.ipynb #17aa0270
 def _faults(given): # What is wrong with the sections and keys of a file, one text each
     for s, body in given.items():
         if s not in SECTIONS: yield f"[{s}]: no such section{_closest(s, SECTIONS)}; there are {', '.join(SECTIONS)}"; continue
@@ -163,7 +163,7 @@ def _faults(given): # What is wrong with the sections and keys of a file, one te
                 else: keys[name].check(v)
             except ValueError as e: yield f'[{s}] {name} = {json.dumps(v, default=str)}: {e}'
 
-# %% ../nbs/50_config.ipynb #eb18d419
+# %% ../nbs/50_config.ipynb #17a8adb2
 def checked(
     given:dict, # Sections of a file
     where:str='the configuration' # Name of the file, for messages
@@ -185,7 +185,7 @@ def checked(
             config[k.section][k.name] = k.check(list(v) if isinstance(v, tuple) else v) if v is not None else None
     return config | {s: dict(given.get(s, {})) for s in ('first', 'ask')}
 
-# %% ../nbs/50_config.ipynb #23dd15f8
+# %% ../nbs/50_config.ipynb #262eec80
 def read_config(
     path # A TOML file
 ) -> dict: # Sections with every key, defaults filled in
@@ -197,7 +197,7 @@ def read_config(
     except UnicodeDecodeError as e: raise ValueError(f'{path} is not a text file ({e})') from e
     except tomllib.TOMLDecodeError as e: raise ValueError(f'{path} is not valid TOML: {e}. Texts need quotes, sections square brackets, lists commas') from e
 
-# %% ../nbs/50_config.ipynb #4bdc0f2f
+# %% ../nbs/50_config.ipynb #94ede83f
 _EXAMPLES = { # What `alfe new` prints: the system, what differs from the defaults, examples, points of the first and of later rounds
     'b2': ('b2', {('model', 'hidden'): (20, 20)}, {}, dict(billiard_walk=30), dict(billiard_walk=10, query_by_committee=20)),
     'lco': ('lco_zigzag', {('run', 'rounds'): 6}, dict(phi=(5.,) + (.5,)*6), dict(billiard_walk=300, slices=100, boundary=40, wells=60),
@@ -211,7 +211,7 @@ def _toml(v): # A value as TOML
 def _key_line(k, v, example): # A line of the template: the value, or an example that is commented out
     return f'{k.name} = {_toml(v)} # {k.about}' if v is not None else f'# {k.name} = {_toml(example)} # {k.about}'
 
-# %% ../nbs/50_config.ipynb #a8c18b1b
+# %% ../nbs/50_config.ipynb #cecf74c6
 def template(
     name:str='b2', # `b2`, `lco`, `nial` or `own`
     **values # What to set: `section_key=value`, for instance `system_T=900.`
@@ -228,7 +228,7 @@ def template(
                 for k in KEYS if k.section == s and (not k.only or system in k.only)]
     return '\n'.join(out) + '\n'
 
-# %% ../nbs/50_config.ipynb #45db45c2
+# %% ../nbs/50_config.ipynb #f4711c65
 def expansion_file(
     config:dict, # From `read_config`
     base, # Folder from which the path counts
@@ -240,9 +240,9 @@ def expansion_file(
     path = Path(base)/(Path(name).name if copied else name)
     if path.is_file(): return path
     raise FileNotFoundError(f'[system] expansion = "{name}": there is no such file beside the configuration ({Path(base)/name}); '
-                            + ('`alfe fit` writes one' if own else 'shipped expansions are chgnet, and for LixCoO2 also pair-zigzag'))
+                            + ('`alfe fit` writes one' if own else 'shipped expansions are chgnet, and for LixCoO2 also recovered and pair-zigzag'))
 
-# %% ../nbs/50_config.ipynb #fd92f696
+# %% ../nbs/50_config.ipynb #719392b7
 def system_of(
     config:dict, # From `read_config`
     base='.', # Folder from which the path of an expansion counts
@@ -259,7 +259,7 @@ def system_of(
     else: made = getattr(systems, s['name'])(source or s['expansion'], **({} if s['T'] is None else {'T': s['T']}))
     return made if s['size'] is None else replace(made, size=s['size'])
 
-# %% ../nbs/50_config.ipynb #aec988c8
+# %% ../nbs/50_config.ipynb #b7416ec8
 def monte_carlo_of(
     config:dict, # From `read_config`
     system # From `system_of`
@@ -273,7 +273,7 @@ def monte_carlo_of(
                                                           f'take at most {k_B*system.T*oracle.N:.2g} (set phi), or a larger cell (set [system] size)')
     return oracle
 
-# %% ../nbs/50_config.ipynb #f6af1538
+# %% ../nbs/50_config.ipynb #4a3663e0
 def _path_points(config, system, oracle, folder): # Test points on the true path, found once and kept in the folder
     from alfe.store import save_file
     from alfe.metrics import regions

@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['decay', 'Fit', 'fit', 'hull_weights', 'choose', 'learning_curve', 'design', 'ridge', 'lasso', 'bayesian_ridge', 'ard']
 
-# %% ../nbs/02e_fitting.ipynb #738eaff3
+# %% ../nbs/02e_fitting.ipynb #d4cf8dee
 from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
-from .cluster import ClusterExpansion, distances, orbits as orbits_up_to, structure_key
+from .cluster import ClusterExpansion, distances, orbits as orbits_up_to
+from .structures import _classes
 from .hull import hull_of
 from .regression import design, ridge, lasso, bayesian_ridge, ard
 _all_ = ['design', 'ridge', 'lasso', 'bayesian_ridge', 'ard'] # what a fit needs can be imported from one place
 
-# %% ../nbs/02e_fitting.ipynb #07a6e67a
+# %% ../nbs/02e_fitting.ipynb #46ba7c44
 def decay(
     length: float = 3., # Distance over which interactions fall by a factor e, Å
     per_site: float = .5 # Factor for every site beyond the second
@@ -27,7 +28,7 @@ def decay(
         return np.where(k > 1, np.exp(-(r - r[k > 1].min(initial=np.inf))/length)*per_site**(k - 2.), 1.) if (k > 1).any() else np.ones(len(k))
     return expected
 
-# %% ../nbs/02e_fitting.ipynb #e3e1b931
+# %% ../nbs/02e_fitting.ipynb #197aeba4
 @dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     "A fitted expansion and how good it is"
@@ -56,7 +57,7 @@ class Fit:
         return (f"Fit({self.expansion.name!r}, {len(self.structures)} structures, {len(self.expansion.eci)} orbits, {self.method}: "
                 f"error {1e3*self.rmse:.3g}, cross-validation {1e3*self.cv:.3g}{nested} meV/site)")
 
-# %% ../nbs/02e_fitting.ipynb #24a7e580
+# %% ../nbs/02e_fitting.ipynb #90bb335d
 def _energies(structures):
     "(s,) energies; ValueError naming the structures that have none"
     E = np.array([s.energy for s in structures], float)
@@ -71,9 +72,10 @@ def _weights(structures, weights):
         raise ValueError(f"weights must be {len(structures)} positive numbers, one per structure")
     return w
 
-def _groups(structures):
-    "(s,) integers, equal for equivalent structures"
-    return np.unique([structure_key(s.cell, s.sigma).hex() for s in structures], return_inverse=True)[1].ravel()
+def _groups(structures, tolerance):
+    "(s,) integers, equal for equivalent structures; ValueError naming two when their energies differ by more than the tolerance"
+    _classes(structures, tolerance)
+    return np.unique([s.key.hex() for s in structures], return_inverse=True)[1].ravel()
 
 def _dealt(groups, folds, rng):
     "(s,) part of the cross-validation for every structure, whole groups dealt"
@@ -81,7 +83,7 @@ def _dealt(groups, folds, rng):
     if not 2 <= folds <= n: raise ValueError(f"folds must be 2 to {n}, the number of different structures, got {folds}")
     return rng.permutation(n)[g.ravel()] % folds
 
-# %% ../nbs/02e_fitting.ipynb #267a6a57
+# %% ../nbs/02e_fitting.ipynb #c0829004
 def _regress(regressor, X, E, w, about):
     "(ECIs, standard errors) with weights and expected sizes; `about` = (sites, multiplicities, expected sizes) of the orbits"
     r, (sizes, m, d) = np.sqrt(w/w.mean()), about
@@ -104,7 +106,7 @@ def _about(crystal, orbits, expected):
     sizes, m = np.array([o.shape[:2] for o in orbits]).T[::-1]
     return sizes, m, np.ones(len(m)) if expected is None else expected(crystal, orbits)
 
-# %% ../nbs/02e_fitting.ipynb #22d00b93
+# %% ../nbs/02e_fitting.ipynb #85b87a60
 def _eci_error(errors, std, method, run, fitted, residual, groups, resamples, rng):
     "(n,) standard errors of the ECIs, by the chosen way"
     if errors is None: return None
@@ -115,6 +117,7 @@ def _eci_error(errors, std, method, run, fitted, residual, groups, resamples, rn
     signs, J = rng.integers(0, 2, (resamples, groups.max() + 1))*2 - 1, run(fitted)[0]
     return np.sqrt(np.mean([(run(fitted + s[groups]*residual)[0] - J)**2 for s in signs], 0))
 
+# %% ../nbs/02e_fitting.ipynb #fb99601a
 def fit(
     structures, # Structures with formation energies
     orbits, # Arrays (m,k,3), from `cluster.orbits`
@@ -126,10 +129,11 @@ def fit(
     name: str = '', reference: str = '', provenance: str = '', # Texts of the expansion
     errors='bootstrap', # Standard errors: 'bootstrap', 'posterior' or None
     resamples: int = 50, # Of the bootstrap
-    expected=None # Expected relative sizes of interactions, from `decay`; all alike when left out
+    expected=None, # Expected relative sizes of interactions, from `decay`; all alike when left out
+    tolerance: float = 2e-3 # Largest spread of the energies of equivalent structures, eV/site
 ) -> Fit: # Expansion, errors, predictions
-    "Fit interactions to formation energies. ValueError when data are missing, or too few for a fit without regularisation."
-    rng = np.random.default_rng(0) if rng is None else rng; groups = _groups(structures)
+    "Fit interactions to formation energies. ValueError when data are missing, contradict each other, or are too few without regularisation."
+    rng = np.random.default_rng(0) if rng is None else rng; groups = _groups(structures, tolerance)
     return _fit(structures, orbits, regressor, basis, _weights(structures, weights), groups, _dealt(groups, folds, rng), rng,
                 (name, reference, provenance), errors, resamples, expected, design(structures, orbits, basis))
 
@@ -143,7 +147,7 @@ def _fit(structures, orbits, regressor, basis, w, groups, fold, rng, texts, erro
     return Fit(ClusterExpansion(crystal, basis, tuple(orbits), J, *texts), tuple(structures), _rms(fitted - E, w), _rms(predicted - E, w),
                predicted, fitted, np.full(len(J), np.nan) if error is None else error, w, fold, method, groups)
 
-# %% ../nbs/02e_fitting.ipynb #92d1d235
+# %% ../nbs/02e_fitting.ipynb #c3fe4ced
 def hull_weights(
     structures, # Structures with formation energies
     scale: float = .03 # Δ₀, eV/site: the energy above the hull at which a structure counts half
@@ -153,7 +157,7 @@ def hull_weights(
     x, E = np.array([np.mean(s.sigma) for s in structures]), _energies(structures)
     return 1/(1 + np.maximum(hull_of(x, E).above(x, E), 0)/scale)
 
-# %% ../nbs/02e_fitting.ipynb #b82af4bb
+# %% ../nbs/02e_fitting.ipynb #2fcdf18a
 def _scores(models, matrices, regressors, E, w, abouts, fold, bar):
     "Cross-validation error and predictions of every model (cutoffs, regressor); infinite, with the reason, where it cannot be fitted"
     out = []
@@ -173,7 +177,7 @@ def _nested(models, matrices, regressors, E, w, abouts, fold, groups, inner, rng
         out[~t] = matrices[c][~t]@_regress(regressors[r], matrices[c][t], E[t], w[t], abouts[c])[0]
     return _rms(out - E, w)
 
-# %% ../nbs/02e_fitting.ipynb #05b8f2df
+# %% ../nbs/02e_fitting.ipynb #551e9c1c
 def choose(
     structures, # Structures with formation energies
     crystal, # Lattice
@@ -188,10 +192,11 @@ def choose(
     resamples: int = 50, # Of the bootstrap
     expected=None, # Expected relative sizes of interactions, from `decay`
     name: str = '', reference: str = '', provenance: str = '', # Texts of the expansion
-    progress: bool = True # Show a bar
+    progress: bool = True, # Show a bar
+    tolerance: float = 2e-3 # Largest spread of the energies of equivalent structures, eV/site
 ) -> tuple: # (Fit with the smallest cross-validation error, its `nested` set; DataFrame of all, best first)
-    "Choose cutoffs and regressor by cross-validation. ValueError when nothing can be fitted, with the reason of the first."
-    rng = np.random.default_rng(0) if rng is None else rng; E, w, groups = _energies(structures), _weights(structures, weights), _groups(structures)
+    "Choose cutoffs and regressor by cross-validation. ValueError when data contradict each other, or nothing can be fitted: the reason of the first."
+    rng = np.random.default_rng(0) if rng is None else rng; E, w, groups = _energies(structures), _weights(structures, weights), _groups(structures, tolerance)
     fold, sets, names = _dealt(groups, folds, rng), [orbits_up_to(crystal, c) for c in cutoffs], list(regressors)
     if not sets or not names: raise ValueError("give at least one set of cutoffs and one regressor")
     matrices, abouts = [design(structures, o, basis) for o in sets], [_about(crystal, o, expected) for o in sets]
@@ -206,7 +211,7 @@ def choose(
     won = _fit(structures, sets[c], regressors[r], basis, w, groups, fold, rng, (name, reference, provenance), errors, resamples, expected, matrices[c])
     return replace(won, nested=nested), table
 
-# %% ../nbs/02e_fitting.ipynb #93a6d3fb
+# %% ../nbs/02e_fitting.ipynb #66b797b6
 def learning_curve(
     structures, # Structures with formation energies
     orbits, # Arrays (m,k,3), from `cluster.orbits`
@@ -215,11 +220,12 @@ def learning_curve(
     repeats: int = 10, # Random choices for each
     rng=None, # Generator
     basis: str = 'spin', # 'spin' or 'occupation'
-    weights=None # (s,) weights of the structures; equal when left out
+    weights=None, # (s,) weights of the structures; equal when left out
+    tolerance: float = 2e-3 # Largest spread of the energies of equivalent structures, eV/site
 ) -> pd.DataFrame: # Columns n, rmse_mean, rmse_std: error on the structures left out, eV/site
-    "Error on new structures against the number of structures. ValueError when no structures would be left to test."
+    "Error on new structures against the number of structures. ValueError when data contradict each other, or no structures would be left to test."
     rng = np.random.default_rng(0) if rng is None else rng; X, E, w = design(structures, orbits, basis), _energies(structures), _weights(structures, weights)
-    groups = _groups(structures); n, about, rows = groups.max() + 1, _about(structures[0].cell.crystal, orbits, None), []
+    groups = _groups(structures, tolerance); n, about, rows = groups.max() + 1, _about(structures[0].cell.crystal, orbits, None), []
     if bad := [k for k in sizes if not 1 <= k < n]: raise ValueError(f"sizes must be from 1 to {n - 1} ({n} different structures), got {bad}")
     for k in sizes:
         found = []

@@ -6,7 +6,7 @@
 __all__ = ['correlator', 'Response', 'respond', 'prior', 'solved', 'cross_validation', 'elimination', 'Inverse', 'compare_slopes',
            'from_chemical_potentials']
 
-# %% ../nbs/05c_inverse.ipynb #d693b78a
+# %% ../nbs/05c_inverse.ipynb #937fcb42
 from dataclasses import dataclass, replace
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
@@ -18,7 +18,7 @@ from .cluster import ClusterExpansion, distances
 from .kernel import LANES, rounded
 from .montecarlo import MonteCarlo, begin, long_run, stage
 
-# %% ../nbs/05c_inverse.ipynb #7ff29b7c
+# %% ../nbs/05c_inverse.ipynb #bd11d9fa
 @njit(nogil=True, cache=__name__ != '__main__')
 def _odd(near, first, size, member, n, total): # Adds to `total` (lanes, orbits) the clusters with an odd number of occupied sites
     odd, count = np.empty(n.shape[1], np.int8), np.empty(n.shape[1], np.int32)
@@ -33,7 +33,7 @@ def _odd(near, first, size, member, n, total): # Adds to `total` (lanes, orbits)
                 for l in range(len(odd)): count[l] += odd[l]
             for l in range(len(odd)): total[l, g] += count[l]
 
-# %% ../nbs/05c_inverse.ipynb #28113de8
+# %% ../nbs/05c_inverse.ipynb #ee1f1a9f
 def correlator(
     orbits, # Arrays (m,k,3) with k ≥ 1
     cell # Supercell of N sites
@@ -50,7 +50,7 @@ def correlator(
         return (-1.)**size*(m - 2*total/cell.N)
     return measure
 
-# %% ../nbs/05c_inverse.ipynb #eb39204b
+# %% ../nbs/05c_inverse.ipynb #c29d9589
 @dataclass(frozen=True, eq=False)
 class Response:
     "What runs at r points say about slopes, and how these change with the interactions"
@@ -69,7 +69,7 @@ class Response:
         "The slopes a small step away, by the curvature"
         return self.mu + np.einsum('rij,rj->ri', self.H, eta - self.eta)
 
-# %% ../nbs/05c_inverse.ipynb #087659f5
+# %% ../nbs/05c_inverse.ipynb #5c94c242
 def _moments(a, b): # Covariance over the first axis: (s, l, i), (s, l, j) -> (l, i, j)
     return np.einsum('sli,slj->lij', a - a.mean(0), b - b.mean(0))/len(a)
 
@@ -92,7 +92,7 @@ def _one(mc, measure, points, T, seeds, kappa, start, sweeps, every, settle, add
     noise = np.einsum('lij,slj->sli', curvature + 2*np.diag(phi), mean) # of the slopes where they are wanted
     return mean.mean(0), -2*phi*(mean.mean(0) - kappa), np.sqrt(long_run(noise)/len(noise)), curvature, G, pi.mean(0), kappa, chains.n.T.copy()
 
-# %% ../nbs/05c_inverse.ipynb #c6f1be43
+# %% ../nbs/05c_inverse.ipynb #2e311f9e
 def respond(
     mc:MonteCarlo, # The expansion, the cell, the bias
     orbits, # Arrays (m,k,3), the single site first: what to differentiate by
@@ -119,7 +119,7 @@ def respond(
     eta, mu, se, H, G, pi, kappa, n = (np.concatenate(p) for p in zip(*parts))
     return Response(eta, mu, se, H, G.swapaxes(0, 1), pi, kappa, n)
 
-# %% ../nbs/05c_inverse.ipynb #00a13c6e
+# %% ../nbs/05c_inverse.ipynb #5a294958
 def prior(
     crystal, # Lattice
     orbits, # Arrays (m,k,3), the single site first
@@ -148,7 +148,7 @@ def solved(
     C = (axes/np.clip(values, 1/reach, None)) @ axes.T
     return J + sizes*(C @ (S.T @ y - J/sizes)), sizes*np.sqrt(np.diag(C))
 
-# %% ../nbs/05c_inverse.ipynb #cabdd877
+# %% ../nbs/05c_inverse.ipynb #3b8bdf6a
 def cross_validation(
     G, y, error, sizes, J=0., # As for `solved`
     folds=10, # Parts into which the rows are dealt
@@ -164,7 +164,7 @@ def cross_validation(
     ok = np.isfinite(error)
     return np.sqrt((np.where(ok, miss, 0)**2).sum(0)/ok.sum(0))
 
-# %% ../nbs/05c_inverse.ipynb #8b8103d0
+# %% ../nbs/05c_inverse.ipynb #c8454896
 def elimination(
     G, y, error, sizes, J, # As for `solved`
     keep=2, # Stop when so many interactions are left
@@ -180,7 +180,7 @@ def elimination(
         if len(left) <= keep: return pd.DataFrame(table)
         left = np.delete(left, 1 + np.argmin(np.abs(new/sd)[1:]))
 
-# %% ../nbs/05c_inverse.ipynb #67f8faf5
+# %% ../nbs/05c_inverse.ipynb #fcc3e985
 @dataclass(frozen=True, eq=False, repr=False)
 class Inverse:
     "Interactions found from chemical potentials"
@@ -201,7 +201,7 @@ def _starting(expansion, orbits): # Interactions of the same orbits in another e
     known = {o[0].tobytes(): J for o, J in zip(expansion.orbits, expansion.eci)}
     return np.array([known.get(np.asarray(o[0], np.int64).tobytes(), 0.) for o in orbits])
 
-# %% ../nbs/05c_inverse.ipynb #92e198e0
+# %% ../nbs/05c_inverse.ipynb #5151a427
 def compare_slopes(
     rows:Rows, # Given points and slopes
     mc:MonteCarlo, # With the expansion to be judged
@@ -215,7 +215,7 @@ def compare_slopes(
     found = respond(mc, orbits, rows.eta, rows.T, seeds, kappa, before.occupations if before else None, **settings)
     return found, rows.mu - found.slopes_at(rows.eta)
 
-# %% ../nbs/05c_inverse.ipynb #85b3c5da
+# %% ../nbs/05c_inverse.ipynb #1b9a2edb
 def _checked_rows(rows, mc, orbits, errors): # (r, d) errors of the rows; ValueError for rows that cannot be used
     if orbits[0].shape[1] != 1: raise ValueError(f"the first orbit must be the single site, it has {orbits[0].shape[1]} sites; leave out the constant")
     if rows.eta.shape[1] != mc.order.d: raise ValueError(f"the rows have {rows.eta.shape[1]} order parameters, the Monte Carlo cell has {mc.order.d}")
@@ -227,7 +227,7 @@ def _checked_rows(rows, mc, orbits, errors): # (r, d) errors of the rows; ValueE
     floor = np.r_[errors[0], np.full(mc.order.d - 1, errors[1])]
     return np.hypot(floor, np.where(np.isfinite(rows.mu_se), rows.mu_se, 0))
 
-# %% ../nbs/05c_inverse.ipynb #e78b06f0
+# %% ../nbs/05c_inverse.ipynb #1fd130f0
 def from_chemical_potentials(
     rows:Rows, # Given points and slopes; `phi_untracked` where it is known
     mc:MonteCarlo, # Expansion to start from, cell, bias; its `untracked` must be that of the rows
@@ -252,7 +252,7 @@ def from_chemical_potentials(
             Gs = Gs[-6:] + list(found.G); G = np.array(Gs)
             error = np.sqrt(given**2 + found.mu_se**2 + (.1*(found.slopes_at(rows.eta) - found.mu))**2)
             history.append({'mu0': np.sqrt((y[:, 0]**2).mean()), 'mu_order': np.sqrt((y[:, 1:]**2).mean()) if y.shape[1] > 1 else np.nan})
-            before, (J, J_error) = J, solved(G, y, error, sizes, J)
+            before, (J, J_error) = J, solved(G, y, error, sizes, J, 2.5 if len(G) > 2 else 1.)
             out = Inverse(ClusterExpansion(crystal, 'spin', tuple(orbits), J), J_error, pd.DataFrame(history), found, G, y, error, before)
             if each: each(out)
     return out

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['design', 'ridge', 'lasso', 'bayesian_ridge', 'ard']
 
-# %% ../nbs/02c_regression.ipynb #5883b929
+# %% ../nbs/02c_regression.ipynb #cf1089bd
 import numpy as np
 from .cluster import correlations
 
-# %% ../nbs/02c_regression.ipynb #374f0bbd
+# %% ../nbs/02c_regression.ipynb #702d0a59
 def design(
     structures, # Structures on one lattice
     orbits, # Arrays (m,k,3), from `cluster.orbits`
@@ -27,7 +27,7 @@ def design(
         X[i] = correlations(orbits, structures[i[0]].cell, np.array([structures[j].sigma for j in i]), basis)
     return X*np.array([len(o) for o in orbits])
 
-# %% ../nbs/02c_regression.ipynb #1b9e2420
+# %% ../nbs/02c_regression.ipynb #760bca6e
 def _penalised(X, y, sizes, scale, rotate=False):
     "(A, b, back): the columns of two and more sites times `scale`, free of constant and site; `back` restores all ECIs"
     free = sizes < 2; F, P, f = X[:, free], X[:, ~free]*scale[~free], free.sum()
@@ -42,7 +42,7 @@ def _penalised(X, y, sizes, scale, rotate=False):
         return J, std
     return (Q[:, f:].T@P, Q[:, f:].T@y, back) if rotate else (P - Q@(Q.T@P), y - Q@(Q.T@y), back)
 
-# %% ../nbs/02c_regression.ipynb #e59105bd
+# %% ../nbs/02c_regression.ipynb #425932db
 def _tuned(path, X, y, sizes, grid):
     "The value in `grid` with the smallest 10-fold cross-validation error; structures with equal correlations stay together"
     rows = X/X[:, sizes == 0][:, :1] if (sizes == 0).any() else X # undoes the weights
@@ -52,7 +52,7 @@ def _tuned(path, X, y, sizes, grid):
         error += ((path(X[fold != f], y[fold != f], grid)@X[fold == f].T - y[fold == f])**2).sum(1)
     return grid[int(np.argmin(error))]
 
-# %% ../nbs/02c_regression.ipynb #73d1ff4e
+# %% ../nbs/02c_regression.ipynb #8d00dba7
 def _ridge_path(X, y, sizes, m, alphas):
     "(a,n) ECIs by ridge regression for every α; ValueError when α = 0 and the data do not determine all"
     A, b, back = _penalised(X, y, sizes, 1/np.sqrt(m))
@@ -65,7 +65,8 @@ def _ridge_path(X, y, sizes, m, alphas):
 def ridge(
     alpha=None # α ≥ 0; chosen by cross-validation when left out
 ): # A regressor
-    "Ridge regression. ValueError for a negative α, or when α = 0 and there are more ECIs than the data determine."
+    """Ridge regression. In the occupation basis the result depends on which species is σ = 1, in the spin basis it does not.
+    ValueError for a negative α, or when α = 0 and there are more ECIs than the data determine."""
     if alpha is not None and not alpha >= 0: raise ValueError(f"alpha must be zero or positive, got {alpha!r}")
     def regressor(X, y, sizes, multiplicity):
         path = lambda X, y, grid: _ridge_path(X, y, sizes, multiplicity, grid)
@@ -74,7 +75,7 @@ def ridge(
     regressor.__name__ = f'ridge({"" if alpha is None else f"{alpha:g}"})'
     return regressor
 
-# %% ../nbs/02c_regression.ipynb #da45fc3b
+# %% ../nbs/02c_regression.ipynb #4422e277
 def _linear_model():
     "The linear models of scikit-learn, imported when they are needed"
     try: from sklearn import linear_model
@@ -100,7 +101,7 @@ def lasso(
     regressor.__name__ = f'lasso({"" if alpha is None else f"{alpha:g}"})'
     return regressor
 
-# %% ../nbs/02c_regression.ipynb #c328ec74
+# %% ../nbs/02c_regression.ipynb #50cba564
 def _bayesian(model, X, y, sizes, m):
     "ECIs and posterior standard errors by a Bayesian linear model of scikit-learn, in units where the energies have variance 1"
     A, b, back = _penalised(X, y, sizes, 1/np.sqrt(m), rotate=True); unit = np.sqrt(np.mean(b**2)) or 1.
@@ -120,7 +121,7 @@ def bayesian_ridge(): # A regressor
 def ard(
     threshold: float = 1e6 # An orbit is dropped when √m |J| is probably below 1/√threshold of the spread of the energies
 ): # A regressor
-    "Automatic relevance determination, with posterior standard errors. ValueError unless the threshold is positive."
+    "Automatic relevance determination; its posterior standard errors are too small where no ECI is truly zero. ValueError unless the threshold is positive."
     if not threshold > 0: raise ValueError(f"threshold must be positive, got {threshold!r}")
     def regressor(X, y, sizes, multiplicity):
         model = _linear_model().ARDRegression(fit_intercept=False, threshold_lambda=threshold)

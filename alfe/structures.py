@@ -6,10 +6,11 @@
 __all__ = ['Record', 'Host', 'host_from', 'Structure', 'Unmapped', 'mapped', 'map_all', 'formation_energies', 'distinct',
            'save_structures', 'load_structures']
 
-# %% ../nbs/02a_structures.ipynb #6eacd0ed
+# %% ../nbs/02a_structures.ipynb #787c7065
 import hashlib, itertools, json
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 import numpy as np
 import spglib
@@ -18,7 +19,7 @@ from .crystal import Crystal, Supercell, crystal_from
 from .superlattices import matching, placed, reduced, short_cell
 from .cluster import _array, _get, occupy, structure_key
 
-# %% ../nbs/02a_structures.ipynb #50150482
+# %% ../nbs/02a_structures.ipynb #89b1d6ce
 @dataclass(frozen=True, eq=False, repr=False)
 class Record:
     "A structure as it comes from outside. ValueError naming the record when shapes or numbers are wrong."
@@ -46,7 +47,7 @@ class Record:
         known = [f'{v:.6g} {u}' for v, u in ((self.energy, 'eV'), (self.formation, 'eV/site')) if np.isfinite(v)]
         return f"Record({', '.join([repr(self.name), formula] + known)})"
 
-# %% ../nbs/02a_structures.ipynb #81e0c4b9
+# %% ../nbs/02a_structures.ipynb #acbd7180
 @dataclass(frozen=True, eq=False, repr=False)
 class Host:
     "The ideal crystal on which structures are mapped. ValueError when species, spectators and symmetry do not fit together."
@@ -72,7 +73,7 @@ class Host:
         rest = dict(Counter(s for s, _ in self.spectators))
         return f"Host({self.crystal.name!r}, {self.occupied} or {self.empty or 'vacancy'} on the sites, spectators {rest or 'none'})"
 
-# %% ../nbs/02a_structures.ipynb #081638ca
+# %% ../nbs/02a_structures.ipynb #a7e9492f
 def host_from(
     record: Record, # The parent structure: every ordering site holds `occupied` or `empty`
     occupied: str, # Chemical symbol that means σ = 1
@@ -91,7 +92,7 @@ def host_from(
     p = p - p[species.index(occupied)]; p -= np.ceil(p - .5 - 1e-9)
     return Host(crystal, tuple((s, tuple(x)) for s, x in zip(species, p) if s != occupied), occupied, empty)
 
-# %% ../nbs/02a_structures.ipynb #57a50357
+# %% ../nbs/02a_structures.ipynb #71862c23
 @dataclass(frozen=True, eq=False, repr=False)
 class Structure:
     "A configuration of the lattice and its energy. ValueError naming the structure when `sigma` does not fit the cell."
@@ -116,19 +117,24 @@ class Structure:
         "Mean occupation"
         return int(self.sigma.sum())/self.cell.N
 
+    @cached_property
+    def key(self) -> bytes: # `cluster.structure_key`
+        "Equal for two structures exactly when they are equivalent"
+        return structure_key(self.cell, self.sigma)
+
     def __repr__(self):
         "One line for people"
         E, x = f'{self.energy*1e3:.3f} meV/site' if np.isfinite(self.energy) else 'no energy', f'{self.sigma.sum()}/{self.cell.N}'
         return f"Structure({self.name!r}, x = {x}, {E}, strain {self.strain:.3f}, displaced {self.displacement:.3f} Å)"
 
-# %% ../nbs/02a_structures.ipynb #37554310
+# %% ../nbs/02a_structures.ipynb #39010d9d
 class Unmapped(ValueError):
     "A record that does not fit the host: `args` are its name and the reason"
     def __str__(self):
         "Name and reason in one line"
         return ': '.join(self.args)
 
-# %% ../nbs/02a_structures.ipynb #ff2f5635
+# %% ../nbs/02a_structures.ipynb #b0039fb6
 def _number(host, record):
     "Ordering sites in the cell of the record; Unmapped when the atoms do not fit the host"
     def refuse(reason): raise Unmapped(record.name, reason)
@@ -144,14 +150,14 @@ def _number(host, record):
         refuse(f"{'more' if atoms > N else 'fewer'} {' and '.join(kinds)} than sites ({atoms} on {N}): composition outside the axis 0..1")
     return N
 
-# %% ../nbs/02a_structures.ipynb #93c3f089
+# %% ../nbs/02a_structures.ipynb #0c99f54f
 def _groups(host, record):
     "[(numbers of the atoms, their positions in the primitive cell), ...]: ordering sites first, then each spectator species"
     base, species = {(host.occupied, host.empty): [(0., 0., 0.)]}, np.array(record.species)
     for s, q in host.spectators: base.setdefault((s,), []).append(q)
     return [(np.flatnonzero(np.isin(species, [s for s in names if s])), np.array(q)) for names, q in base.items()]
 
-# %% ../nbs/02a_structures.ipynb #bcfcf6eb
+# %% ../nbs/02a_structures.ipynb #796d1eb1
 def _best(host, record, N, max_strain, limit, d_nn):
     "(wrong?, score), strain, dilation, cell, distances, sites, strays of the best candidate; Unmapped when all are too strained"
     try: A, p = short_cell(host.crystal, N, record.lattice, record.positions)
@@ -167,7 +173,7 @@ def _best(host, record, N, max_strain, limit, d_nn):
         if best is None or score < best[0]: best = score, strain, dilation, cell, far, at, stray
     return best
 
-# %% ../nbs/02a_structures.ipynb #be28b7b5
+# %% ../nbs/02a_structures.ipynb #4d437e8e
 def mapped(
     host: Host, # The ideal crystal
     record: Record, # The structure, relaxed or not, in any cell and orientation
@@ -187,7 +193,7 @@ def mapped(
     E = record.formation if np.isfinite(record.formation) else record.energy/N
     return Structure(record.name, cell, sigma, E, strain, far.max(), dilation)
 
-# %% ../nbs/02a_structures.ipynb #8df0adb6
+# %% ../nbs/02a_structures.ipynb #1d5d1ea0
 def map_all(
     host: Host, # The ideal crystal
     records, # `Record`s, with total energies or with formation energies
@@ -207,7 +213,7 @@ def map_all(
                          + '\n  '.join(map(': '.join, refused)))
     return structures, refused
 
-# %% ../nbs/02a_structures.ipynb #047032d6
+# %% ../nbs/02a_structures.ipynb #b5883bd3
 def formation_energies(
     structures, # List of `Structure` with total energies, eV/site
     ends=None # (E0, E1) total energies at x = 0 and 1, eV/site; None: the lowest structures there
@@ -221,7 +227,7 @@ def formation_energies(
         ends = min(at[0]), min(at[1])
     return [replace(s, energy=s.energy - (1 - s.x)*ends[0] - s.x*ends[1]) for s in structures]
 
-# %% ../nbs/02a_structures.ipynb #61c3124d
+# %% ../nbs/02a_structures.ipynb #7ae8f44a
 def _one_crystal(structures):
     "The crystal of all structures; ValueError when they differ"
     if not structures: raise ValueError("there are no structures")
@@ -231,26 +237,32 @@ def _one_crystal(structures):
         f"{structures[0].name} and {other[0].name} are on different crystals, {first} and {other[0].cell.crystal}; map all on one host")
     return first
 
-# %% ../nbs/02a_structures.ipynb #0e74ba31
+# %% ../nbs/02a_structures.ipynb #ac39d9de
+def _classes(structures, tolerance):
+    "Lists of equivalent structures, lowest first; ValueError naming lowest and highest of one with a spread beyond the tolerance, eV/site"
+    classes, height = {}, lambda s: s.energy if np.isfinite(s.energy) else np.inf
+    for s in structures: classes.setdefault(s.key, []).append(s)
+    for c in classes.values():
+        c.sort(key=height); low, high = c[0], max(c, key=lambda s: (np.isfinite(s.energy), s.energy))
+        if high.energy - low.energy > tolerance: raise ValueError(
+            f"{low.name} and {high.name} are the same structure, but have {low.energy:.6f} and {high.energy:.6f} eV/site: remove one")
+    return list(classes.values())
+
+# %% ../nbs/02a_structures.ipynb #d1507ee7
 def distinct(
     structures, # List of `Structure`
-    tolerance: float = 2e-3 # Largest difference between the energies of equivalent structures, eV/site
+    tolerance: float = 2e-3 # Largest spread of the energies of equivalent structures, eV/site
 ) -> list: # One of each class, the lowest, at the place of the first
     "One structure of each symmetry class. ValueError naming both when equivalent structures have different energies."
-    kept, _ = {}, _one_crystal(structures)
-    for s in structures:
-        k = structure_key(s.cell, s.sigma); t = kept.setdefault(k, s)
-        if abs(s.energy - t.energy) > tolerance: raise ValueError(
-            f"{t.name} and {s.name} are the same structure, but have {t.energy:.6f} and {s.energy:.6f} eV/site: remove one")
-        if s.energy < t.energy or not t.energy == t.energy: kept[k] = s
-    return list(kept.values())
+    _one_crystal(structures)
+    return [c[0] for c in _classes(structures, tolerance)]
 
-# %% ../nbs/02a_structures.ipynb #3aaae624
+# %% ../nbs/02a_structures.ipynb #a696860a
 def _digest(crystal, rows):
     "SHA-256 over the numbers of a file"
     return hashlib.sha256(json.dumps([crystal, rows], sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
-# %% ../nbs/02a_structures.ipynb #3ee9444b
+# %% ../nbs/02a_structures.ipynb #8cb230c0
 def save_structures(
     path, # File to write, .json
     structures, # List of `Structure` on one crystal
@@ -266,7 +278,7 @@ def save_structures(
     text = ',\n '.join(f'{line(k)}: {line(v)}' for k, v in head.items())
     Path(path).write_text('{\n ' + text + ',\n "structures": [\n  ' + ',\n  '.join(map(line, rows)) + '\n ]\n}\n', encoding='utf-8')
 
-# %% ../nbs/02a_structures.ipynb #8310252b
+# %% ../nbs/02a_structures.ipynb #91eaaa75
 def _structures(data):
     "The structures and the meta data described by the content of a file"
     top = lambda key, kind: _get(data, key, 'the file', kind)
@@ -286,7 +298,7 @@ def _structures(data):
         return Structure(name, cell, sigma, value('energy', None), value('strain', 0.), value('displacement_A', 0.), value('dilation', 0.))
     return [one(i, r) for i, r in enumerate(rows)], data.get('meta', {})
 
-# %% ../nbs/02a_structures.ipynb #99b3020b
+# %% ../nbs/02a_structures.ipynb #2ed0273c
 def load_structures(
     path # JSON file written by `save_structures`, or made by hand
 ) -> tuple: # (list of `Structure`, the meta data)

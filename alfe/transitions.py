@@ -5,20 +5,21 @@
 # %% auto #0
 __all__ = ['sample', 'binder', 'Crossing', 'crossing', 'Branch', 'Transition', 'order_disorder']
 
-# %% ../nbs/40a_transitions.ipynb #dffc1cd3
+# %% ../nbs/40a_transitions.ipynb #b6e6f15f
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.polynomial import Polynomial
 from scipy.interpolate import CubicHermiteSpline, CubicSpline
+from scipy.special import logsumexp
 from tqdm.auto import tqdm
 from .core import k_B, rng_of, seed_of
 from .crystal import Supercell
 from .kernel import Chains, advance, energies, lattice_of, rounded, site_clock, window
 from .montecarlo import _rows, begin, recentred
 
-# %% ../nbs/40a_transitions.ipynb #821c86d9
+# %% ../nbs/40a_transitions.ipynb #54702109
 def _action(
     z, # (m, d+1) order parameters and energy (eV, whole cell) of m states
     N, # Sites
@@ -26,7 +27,7 @@ def _action(
 ): # (m,)
     return (z[:, -1] - N*mu*z[:, 0] + N*(phi*(z[:, :-1] - kappa)**2).sum(1))/(k_B*T)
 
-# %% ../nbs/40a_transitions.ipynb #3b33132c
+# %% ../nbs/40a_transitions.ipynb #f40e4f41
 def _exchange(chains, z, a, rng, N, *ensembles): # Swap states of lanes a and a+1 (pairs that do not overlap); z (P, d+1) is where the lanes are
     b = a + 1; of = lambda i, j: _action(z[i], N, *(e[j] for e in ensembles))
     gain = of(a, a) + of(b, b) - of(a, b) - of(b, a)
@@ -34,7 +35,7 @@ def _exchange(chains, z, a, rng, N, *ensembles): # Swap states of lanes a and a+
     to, back = np.r_[a, b], np.r_[b, a]
     chains.n[:, to] = chains.n[:, back]; chains.energy[to] = chains.energy[back]
 
-# %% ../nbs/40a_transitions.ipynb #f556f281
+# %% ../nbs/40a_transitions.ipynb #8aae7e93
 def sample(
     lattice, # `kernel.Lattice`
     chains, # P chains from `montecarlo.begin`; changed in place
@@ -66,25 +67,25 @@ def sample(
             if bar is not None: bar.update()
     return z
 
-# %% ../nbs/40a_transitions.ipynb #fbbbd323
+# %% ../nbs/40a_transitions.ipynb #3b0cb591
 def binder(
     m # (samples, ...) norm of the order
 ): # (...)
     "Binder's fourth-order cumulant"
     return 1 - (m**4).mean(0)/(3*(m**2).mean(0)**2)
 
-# %% ../nbs/40a_transitions.ipynb #7a6bbb98
+# %% ../nbs/40a_transitions.ipynb #bc667ae1
 @dataclass(frozen=True, eq=False)
 class Crossing:
     "Where Binder's cumulants of different sizes cross"
     T: float              # Critical temperature from the two largest sizes, K
-    error: float          # Its standard error, K
+    error: float          # Its standard error, K: statistical only, the shift that is left in cells of these sizes is not in it
     U: float              # Cumulant at the crossing
     sizes: tuple          # Multiples of the order-parameter cell
     pairs: tuple          # (T, error) of all neighbouring sizes
     curves: pd.DataFrame  # size, N, T (K), U, U_se
 
-# %% ../nbs/40a_transitions.ipynb #9363772e
+# %% ../nbs/40a_transitions.ipynb #f8ae3643
 def _zero(T, D): # Where the cubic through D (m,) at T (m,) falls through zero; NaN if it does not
     p = Polynomial.fit(T, D, 3); r = p.roots(); r = r[np.abs(r.imag) < 1e-9*T[-1]].real
     r = r[(r >= T[0]) & (r <= T[-1])]
@@ -94,7 +95,7 @@ def _jack(f, *values): # Estimate and standard error of f of the means of arrays
     R = len(values[0]); left = np.array([f(*(np.delete(v, r, 0).mean(0) for v in values)) for r in range(R)])
     return f(*(v.mean(0) for v in values)), np.sqrt((R - 1)/R*((left - left.mean(0))**2).sum(0))
 
-# %% ../nbs/40a_transitions.ipynb #88348f4a
+# %% ../nbs/40a_transitions.ipynb #d874f92e
 def _cell(order, size): # Supercell of `size` order-parameter cells: a number, three numbers or a (3,3) matrix
     size = np.asarray(size)
     if size.ndim == 0: size = np.array([size, size, 1 if order.crystal.dim == 2 else size])
@@ -106,7 +107,12 @@ def _moments(lattice, order, T, replicas, samples, sweeps, seed, threads, bar): 
     square = (z[..., 1:-1]**2).sum(-1).reshape(-1, replicas, m)
     return np.stack([square.mean(0), (square**2).mean(0)])
 
-# %% ../nbs/40a_transitions.ipynb #77aff5b7
+# %% ../nbs/40a_transitions.ipynb #7d7bb3d3
+def _lopsided(expansion, cell): # Whether random occupations and their complements differ in energy
+    n = rng_of(0, 'complement').integers(0, 2, (4, cell.N)).astype(np.int8)
+    return not np.allclose(expansion.energy(cell, n), expansion.energy(cell, 1 - n), rtol=0, atol=1e-9*cell.N)
+
+# %% ../nbs/40a_transitions.ipynb #6963a6c7
 def crossing(
     expansion, # `ClusterExpansion` that does not change when occupied and empty sites are exchanged; orders at x = 1/2
     order, # `OrderParameters`
@@ -119,8 +125,7 @@ def crossing(
     seed:int=0, threads:int=1, progress:bool=True # Seed; rows of 64 lanes at the same time; show a bar
 ) -> Crossing:
     "Critical temperature of a continuous transition at x = 1/2. ValueError without symmetry of the species, or if there is no crossing in the range"
-    p = _polynomial(expansion); t = np.linspace(.1, .9, 5)
-    if not np.allclose(p(t), p(1 - t), atol=1e-9): raise ValueError("the expansion distinguishes occupied from empty sites, so x = 1/2 is not at μ = 0: use order_disorder, which holds the composition")
+    if _lopsided(expansion, _cell(order, sizes[-1])): raise ValueError("the expansion distinguishes occupied from empty sites, so x = 1/2 is not at μ = 0: use order_disorder, which holds the composition")
     grid, curves, parts = np.linspace(*T, temperatures), [], []
     with tqdm(total=samples*len(sizes), desc='Binder cumulants', disable=not progress) as bar:
         for k in sizes:
@@ -133,13 +138,13 @@ def crossing(
     if not np.isfinite(pairs[-1]).all(): raise ValueError(f"the cumulants of {sizes[-2]} and {sizes[-1]} do not cross between {T[0]:.4g} and {T[1]:.4g} K: move the range, or sample longer")
     return Crossing(*pairs[-1], float(Polynomial.fit(grid, curves[-1].U, 3)(pairs[-1][0])), tuple(sizes), pairs, pd.concat(curves, ignore_index=True))
 
-# %% ../nbs/40a_transitions.ipynb #26054672
+# %% ../nbs/40a_transitions.ipynb #c45b4a6d
 def _polynomial(expansion): # Energy of the random crystal as a polynomial of x, eV/site
     e = expansion.occupation(); c = np.zeros(1 + max(o.shape[1] for o in e.orbits))
     for o, J in zip(e.orbits, e.eci): c[o.shape[1]] += len(o)*J
     return Polynomial(c)
 
-# %% ../nbs/40a_transitions.ipynb #47fd5f7f
+# %% ../nbs/40a_transitions.ipynb #a50ddc44
 def _landed(lattice, chains, T, x, kappa, phi, address, bursts, threads, bar): # Equilibrate and move kappa (P, d) until ⟨x⟩ is x (P,)
     none = np.zeros((15, 2, 2))
     for k in range(bursts):
@@ -153,13 +158,13 @@ def _held(lattice, p, chains, T, x, address, samples, sweeps, bursts=6, threads=
     kappa = _landed(lattice, chains, T, x, kappa, phi, (*address, 'land'), bursts, threads, bar)
     return sample(lattice, chains, T, samples, (*address, 'held'), sweeps, 0., kappa, phi, threads=threads, bar=bar), kappa, phi
 
-# %% ../nbs/40a_transitions.ipynb #24886f63
+# %% ../nbs/40a_transitions.ipynb #b47abd70
 def _energy_at(z, x, N): # Energy per site (P,) at composition x (P,) from samples (s, P, d+1)
     m = z.mean(0); v, E = z[..., 0] - m[:, 0], z[..., -1] - m[:, -1]
     slope = np.divide((v*E).mean(0), (v*v).mean(0), out=np.zeros(len(m)), where=(v*v).mean(0) > 0)
     return (m[:, -1] - slope*(m[:, 0] - x))/N
 
-# %% ../nbs/40a_transitions.ipynb #63c7e427
+# %% ../nbs/40a_transitions.ipynb #8e581aee
 @dataclass(frozen=True, eq=False)
 class Branch:
     "One phase at a fixed composition, from its known limit towards the transition and beyond"
@@ -175,7 +180,7 @@ class Branch:
         "Number of temperatures that the branch reaches"
         return self.bg.shape[1]
 
-# %% ../nbs/40a_transitions.ipynb #fb6a0eb0
+# %% ../nbs/40a_transitions.ipynb #2db1aded
 def _integral(beta, u): # (R, m) ∫ from beta[0] to beta (m,) ascending, of u (R, m)
     return CubicSpline(beta, u, axis=1).antiderivative()(beta)
 
@@ -187,7 +192,7 @@ def _beta_g(T, u, x, e): # βg (R, m) from the limit: T descending and e = e(x) 
     I = _integral(b[::-1], w[:, ::-1])[:, ::-1]
     return b*e - tail - (I[:, :1] - I)
 
-# %% ../nbs/40a_transitions.ipynb #47632e41
+# %% ../nbs/40a_transitions.ipynb #ae302d24
 def _start(lattice, order, eta): # (N,) occupations of the perfect ordering
     c = order.compositions(eta)
     if np.abs(c - c.round()).max() > 1e-6 or np.ptp(c) < .5: raise ValueError(f"the variant {np.round(eta, 4).tolist()} is no perfect ordering: its sublattices have the compositions "
@@ -197,29 +202,45 @@ def _start(lattice, order, eta): # (N,) occupations of the perfect ordering
 def _perfect(lattice, n): # Energy of the occupations n (N,), eV/site
     return lattice.constant + lattice.quantum*int(energies(lattice, np.repeat(n[:, None], 64, 1))[0])/lattice.N
 
-# %% ../nbs/40a_transitions.ipynb #41084190
+# %% ../nbs/40a_transitions.ipynb #8398a21b
+def _end(stayed): # Temperatures that a branch reaches, from (R, m): whether the replica stayed in the phase
+    few = stayed.mean(0) < .75
+    return int(np.argmax(np.r_[few & np.r_[few[1:], True] | ~stayed.any(0), True]))
+
+# %% ../nbs/40a_transitions.ipynb #32dea454
+def _middle(lattice, start, T): # (m, d) centres of the bias on x that put μ into the middle of the gap of the perfect order start (N,) at T (m,)
+    kT, cost = k_B*T, np.empty(int(lattice.sublattice.max()) + 1); full = np.empty(len(cost), bool)
+    for s in range(len(cost)): # of the first site of every sublattice
+        n = start.copy(); i = np.argmax(lattice.sublattice == s); full[s] = n[i]; n[i] ^= 1
+        cost[s] = lattice.N*(_perfect(lattice, n) - _perfect(lattice, start))
+    many = lambda c: logsumexp(-c/kT[:, None], axis=1) # ln of the number of defects at μ = 0
+    kappa = np.full((len(T), lattice.d), .5); kappa[:, 0] = start.mean() + (many(cost[full]) - many(cost[~full]))/100 # 2φ₀ = 50 kT
+    return kappa
+
+# %% ../nbs/40a_transitions.ipynb #22b59708
 def _branch(lattice, expansion, order, eta, T, start, approach, replicas, samples, sweeps, seed, threads, bar): # Branch; start (N,) perfect order, or None
     m, P, p, x, e0 = len(T), len(T)*replicas, _polynomial(expansion), float(eta[0]), _perfect(lattice, _start(lattice, order, eta))
     kind = 'disordered' if start is None else 'ordered'
     chains = begin(lattice, [seed_of(seed, kind, i) for i in range(P)], np.full((P, order.n), x), start)
-    z = _held(lattice, p, chains, np.tile(T, replicas), np.full(P, x), (seed, kind), samples, sweeps, threads=threads, bar=bar)[0]
+    middle = None if start is None else np.tile(_middle(lattice, start, T), (replicas, 1))
+    z = _held(lattice, p, chains, np.tile(T, replicas), np.full(P, x), (seed, kind), samples, sweeps, threads=threads, bar=bar, kappa=middle)[0]
     s = np.linalg.norm(z[..., 1:-1], axis=-1)/np.linalg.norm(eta[1:])
     eighths = np.stack([a.mean(0) for a in np.array_split(s, 8)][1:]) # the first eighth equilibrates
     low = np.stack([a.mean(0) for a in np.array_split(z[..., -1]/lattice.N, 8)][1:]).min(0).reshape(replicas, m)
     u = _energy_at(z[samples//8:], x, lattice.N).reshape(replicas, m); e = p(x) if start is None else e0
     stayed = (eighths.max(0) < .35).reshape(replicas, m) & (low > .4*e0 + .6*u[:, :approach].mean(0)[-1]) if start is None else (eighths.min(0) > .5).reshape(replicas, m)
-    end = int(np.argmin(np.r_[stayed.mean(0) >= .75, False]))
+    end = _end(stayed)
     kept = np.where(stayed, u, (u*stayed).sum(0)/np.maximum(stayed.sum(0), 1))
     bg = _beta_g(T[:end], kept[:, :end], x, e) if end > 1 else np.zeros((replicas, 0))
     return Branch(T, u, kept, eighths[-1].reshape(replicas, m), stayed, bg)
 
-# %% ../nbs/40a_transitions.ipynb #3744c988
+# %% ../nbs/40a_transitions.ipynb #8334c8c2
 def _meet(b, D, slope): # β where D (k,) with derivatives `slope` at ascending b (k,) vanishes
     roots = CubicHermiteSpline(b, D, slope).roots(extrapolate=False) if len(b) > 1 else []
     i = int(np.argmin(np.abs(D)))
     return min(roots, key=lambda r: abs(r - b[i])) if len(roots) else b[i] - D[i]/slope[i]
 
-# %% ../nbs/40a_transitions.ipynb #9b82c553
+# %% ../nbs/40a_transitions.ipynb #83a85a82
 @dataclass(frozen=True, eq=False)
 class Transition:
     "An order–disorder transition at a fixed composition; made by `order_disorder`"
@@ -237,7 +258,7 @@ class Transition:
         what = f'first order, latent energy {1e3*self.latent:.2f} meV/site' if self.order == 'first' else 'no hysteresis found'
         return f"T = {self.T:.2f} ± {self.error:.2f} K at x = {self.x:g} ({what}; order survives to {self.heating:.4g} K, disorder to {self.cooling:.4g} K; {self.N} sites)"
 
-# %% ../nbs/40a_transitions.ipynb #cbf41985
+# %% ../nbs/40a_transitions.ipynb #590d27c9
 def _curves(branch, name): # Table of a branch
     R, m = branch.u.shape; kT, se = k_B*branch.T, lambda a: a.std(0, ddof=1)/np.sqrt(R)
     fill = lambda a: np.r_[a, np.full(m - len(a), np.nan)]
@@ -256,16 +277,16 @@ def _transition(ordered, disordered, x, N): # Transition of two branches
     if not latent > max(4*spread, .02*(disordered.u.mean() - ordered.u.mean())): return gone
     return Transition(float(T), float(error), 'first', float(latent), heat, cool, x, N, curves)
 
-# %% ../nbs/40a_transitions.ipynb #2cdd30be
+# %% ../nbs/40a_transitions.ipynb #34513636
 def _survey(lattice, expansion, eta, start, seed, threads): # (lo, hi) around the temperature at which the ordering is lost, K
     x, p = float(eta[0]), _polynomial(expansion); scale = (p(x) - _perfect(lattice, start))/k_B
     T = np.geomspace(.02, 3, 64)*scale; chains = begin(lattice, [seed_of(seed, 'survey', i) for i in range(64)], None, start)
-    z = _held(lattice, p, chains, T, np.full(64, x), (seed, 'survey'), 40, 4., threads=threads)[0][20:]
+    z = _held(lattice, p, chains, T, np.full(64, x), (seed, 'survey'), 40, 4., threads=threads, kappa=_middle(lattice, start, T))[0][20:]
     lost = np.linalg.norm(z[..., 1:-1].mean(0), axis=-1) < .5*np.linalg.norm(eta[1:])
     if lost[0] or not lost.any(): raise ValueError(f"found no transition between {T[0]:.3g} and {T[-1]:.3g} K; give T = (lo, hi)")
     return .85*(middle := T[np.argmax(lost)]), 1.07*middle
 
-# %% ../nbs/40a_transitions.ipynb #7cf581d8
+# %% ../nbs/40a_transitions.ipynb #f01a7e9e
 def order_disorder(
     expansion, # `ClusterExpansion`
     order, # `OrderParameters` of the ordering
@@ -276,7 +297,7 @@ def order_disorder(
     samples:int=300, # Samples per lane
     sweeps=2., # Sweeps between samples
     window:int=20, # Temperatures between lo and hi
-    approach:int=12, # Temperatures of each branch before
+    approach:int=12, # Temperatures of each branch before; more of them make the error smaller
     replicas:int=8, # Lanes per temperature
     seed:int=0, threads:int=1, progress:bool=True # Seed; rows of 64 lanes at the same time; show a bar
 ) -> Transition:
@@ -294,5 +315,5 @@ def order_disorder(
                                                                         f"below it were met at {hot[k]:.3g} K (see hull.ground_states)")
     found = _transition(ordered, disordered, float(eta[0]), lattice.N) if min(ordered.end, disordered.end) > approach else None
     if found is None or not lo <= found.T <= hi:
-        raise ValueError(f"the transition is not between {lo:.4g} and {hi:.4g} K: order survived to {cold[ordered.end - 1]:.4g} K, disorder to {hot[disordered.end - 1]:.4g} K; move the range")
+        raise ValueError(f"the transition is not between {lo:.4g} and {hi:.4g} K: order survived to {cold[ordered.end - 1]:.4g} K, disorder to {hot[disordered.end - 1]:.4g} K; move the range, or take a larger cell")
     return found

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['voltage']
 
-# %% ../nbs/40b_voltage.ipynb #1665ff38
+# %% ../nbs/40b_voltage.ipynb #dd6ec467
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
@@ -14,17 +14,17 @@ from .kernel import lattice_of
 from .montecarlo import begin, long_run
 from .transitions import _cell, _held, _polynomial
 
-# %% ../nbs/40b_voltage.ipynb #c23b0a71
+# %% ../nbs/40b_voltage.ipynb #298fb0b4
 def _cooled(lattice, p, x, T, samples, sweeps, seed, threads, progress): # x, μ and its error (eV), norm of the order: (P,) each
     P = len(x); chains = begin(lattice, [seed_of(seed, 'voltage', i) for i in range(P)], np.repeat(x[:, None], lattice.wave.shape[1], 1))
     steps = np.geomspace(4, 1, 7)*T
     with tqdm(total=samples + 20*(2*len(steps) + 4), desc='voltage', disable=not progress) as bar:
         for k, t in enumerate(steps): _held(lattice, p, chains, np.full(P, t), x, (seed, 'cool', k), 0, 1., 2, threads, bar)
         z, kappa, phi = _held(lattice, p, chains, np.full(P, T), x, (seed, 'voltage'), samples, sweeps, 4, threads, bar)
-    at, stiff = z[..., 0].mean(0), k_B*T/lattice.N/np.maximum(z[..., 0].var(0), 1e-99)
+    at, var = z[..., 0].mean(0), z[..., 0].var(0); stiff = k_B*T/lattice.N/np.where(np.ptp(z[..., 0], axis=0) > 0, var, np.nan)
     return at, 2*phi[:, 0]*(kappa[:, 0] - at), stiff*np.sqrt(long_run(z[..., 0])/samples), np.linalg.norm(z[..., 1:-1], axis=-1).mean(0)
 
-# %% ../nbs/40b_voltage.ipynb #3c755eb0
+# %% ../nbs/40b_voltage.ipynb #c7a2d6f1
 def voltage(
     expansion, # `ClusterExpansion`; eV per site that one ion occupies
     order, # `OrderParameters`; only its cell matters
@@ -36,7 +36,7 @@ def voltage(
     replicas:int=2, # Lanes per composition
     seed:int=0, threads:int=1, progress:bool=True # Seed; rows of 64 lanes at the same time; show a bar
 ) -> pd.DataFrame: # x, mu, mu_se (eV), V, V_se (V), order (norm of the order parameters)
-    "Voltage against composition. ValueError for compositions outside 0 < x < 1"
+    "Voltage against composition; V_se and mu_se are NaN where the composition is frozen (any V in that step is possible). ValueError for compositions outside 0 < x < 1"
     x = np.linspace(.03, .97, 32) if x is None else np.asarray(x, float)
     if not ((x > 0) & (x < 1)).all(): raise ValueError(f"compositions must lie between 0 and 1, not {x.min():g} to {x.max():g}: μ diverges at the ends")
     size = max(1, round((2000/order.n)**(1/(2 if order.crystal.dim == 2 else 3)))) if size is None else size

@@ -37,7 +37,7 @@ def groups(expansion, last):
     "Errors on rows left out when groups of interactions are left out: the linear problem of the last round"
     size = np.array([o.shape[1] for o in expansion.orbits])
     diameter = np.array([max(distances(expansion.crystal, o[0]), default=0.) for o in expansion.orbits])
-    kept = {'all': size > 0, 'quadruplets up to 5.1 Å': (size < 4) | (diameter < 5.2), 'no quadruplets': size < 4, 'triplets up to 6.6 Å': (size != 3) | (diameter < 6.65),
+    kept = {'all': size > 0, 'quadruplets up to 5.1 Å': (size < 4) | (diameter < 5.2), 'no quadruplets': size < 4,
             'triplets up to 5.7 Å': (size != 3) | (diameter < 5.7), 'pairs up to 9.9 Å': (size != 2) | (diameter < 9.95), 'pairs alone': size < 3}
     sizes, out = prior(expansion.crystal, expansion.orbits), []
     for name, keep in kept.items():
