@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_structure', 'read_ordering', 'read', 'from_icet', 'from_casm']
 
-# %% ../nbs/02d_adapters.ipynb #e0283d05
+# %% ../nbs/02d_adapters.ipynb #2195752e
 import importlib, json, math, re
 from itertools import combinations
 from pathlib import Path
@@ -15,14 +15,14 @@ from .crystal import crystal_from
 from .cluster import ClusterExpansion, _by_size, _get, _tuples, normal, orbit_of, smallest
 from .structures import Record, mapped
 
-# %% ../nbs/02d_adapters.ipynb #6dfaf7bc
+# %% ../nbs/02d_adapters.ipynb #5dc6dd09
 def _need(module, extra):
     "The module of that name, or an ImportError with the extra of alfe that installs it"
     try: return importlib.import_module(module)
     except ImportError as e:
         raise ImportError(f"this needs the package {module.split('.')[0]!r}: pip install alfe[{extra}] ({e})") from e
 
-# %% ../nbs/02d_adapters.ipynb #610e3c1f
+# %% ../nbs/02d_adapters.ipynb #fa4c9263
 def _record(atoms, name, energy=np.nan, formation=np.nan):
     "An ASE structure as a record, without dummy atoms; ValueError when it has no cell"
     if abs(atoms.cell.volume) < 1e-6: raise ValueError(f"{name} has no cell (a plain .xyz file has none; write .extxyz)")
@@ -41,7 +41,7 @@ def _refuse_partial(path):
         if not isinstance(share, str) and abs(share - 1) > 1e-6: raise ValueError(
             f"{path}: site {label} has the occupancy {share:g}: a configuration has full sites; decide who is where")
 
-# %% ../nbs/02d_adapters.ipynb #6c555a33
+# %% ../nbs/02d_adapters.ipynb #10e0a22b
 def read_structure(
     path # CIF, POSCAR, or another file that ASE reads; the first structure of it
 ) -> Record: # Named after the file, without energy
@@ -56,7 +56,7 @@ def read_structure(
         raise ValueError(str(e) if str(path) in str(e) else f"{path} cannot be read as a structure: {type(e).__name__} {e}") from e
     return _record(atoms, path.stem)
 
-# %% ../nbs/02d_adapters.ipynb #fb4ee32e
+# %% ../nbs/02d_adapters.ipynb #59f31e11
 def read_ordering(
     path, # CIF, POSCAR, ... of the ordered phase
     host, # `Host`: the ideal crystal
@@ -66,16 +66,16 @@ def read_ordering(
     found = mapped(host, read_structure(path), **limits)
     return smallest(found.cell, found.sigma)
 
-# %% ../nbs/02d_adapters.ipynb #071ec281
+# %% ../nbs/02d_adapters.ipynb #c81807a4
 def _energies(found, energy, formation, where):
     "{'energy': eV} or {'formation': eV/site} from the dictionary `found`; ValueError naming `where` without a number"
     key = energy if formation is None else formation; value = found.get(key)
     if value is None: raise ValueError(f"{where} has no {key!r} (it has {sorted(map(str, found))}): "
-                                       "name the key of the total energy with energy=, or of the formation energy with formation=")
+                                       "name the key of the total energy with energy= (on the command line --energy), or of the formation energy with formation= (--formation)")
     if not np.isfinite(value := float(pd.to_numeric(value, errors='coerce'))): raise ValueError(f"{where}: {key!r} is no finite number")
     return {'energy' if formation is None else 'formation': value}
 
-# %% ../nbs/02d_adapters.ipynb #16a7a5f6
+# %% ../nbs/02d_adapters.ipynb #bdc5eb01
 def _from_ase(path, energy, formation):
     "Records of an extended XYZ file or an ASE database"
     if path.suffix.lower() == '.db':
@@ -84,7 +84,7 @@ def _from_ase(path, energy, formation):
     named = [(a, str(found.get('name', f'{path.stem} {i}')), found | (a.calc.results if a.calc else {})) for i, a, found in rows]
     return [_record(a, name, **_energies(found, energy, formation, f"{path}: {name}")) for a, name, found in named]
 
-# %% ../nbs/02d_adapters.ipynb #b6a5de59
+# %% ../nbs/02d_adapters.ipynb #5f9d32ed
 def _pymatgen(s, where, name, **energies):
     "The record of a structure in pymatgen's JSON; ValueError naming the site when one is partly occupied"
     sites = [(x['abc'], x['species'], x.get('label', i)) for i, x in enumerate(_get(s, 'sites', where, list))]
@@ -94,7 +94,7 @@ def _pymatgen(s, where, name, **energies):
     full = [(x, k[0]['element']) for x, k, _ in sites if k[0]['element'] != 'X']
     return Record(name, _get(s, 'lattice', where, dict)['matrix'], [x for x, _ in full], tuple(k for _, k in full), **energies)
 
-# %% ../nbs/02d_adapters.ipynb #749632b2
+# %% ../nbs/02d_adapters.ipynb #c8fb22b6
 def _from_json(path, energy, formation):
     "Records of a JSON file with pymatgen's structures or entries"
     data = json.loads(path.read_text(encoding='utf-8')); alone = isinstance(data, dict) and {'structure', 'lattice'} & set(data)
@@ -111,7 +111,7 @@ def _from_json(path, energy, formation):
         out.append(_pymatgen(s, f"{path}: {name}", name, **_energies(found, energy, formation, f"{path}: {name}")))
     return out
 
-# %% ../nbs/02d_adapters.ipynb #80a4e70a
+# %% ../nbs/02d_adapters.ipynb #af83cbc4
 def _from_csv(path, energy, formation):
     "Records of a table and the structure files beside it"
     table = pd.read_csv(path, comment='#', skipinitialspace=True, dtype={'name': str, 'file': str}, keep_default_na=False)
@@ -127,7 +127,7 @@ def _from_csv(path, energy, formation):
         out.append(Record(name, s.lattice, s.positions, s.species, **_energies(row, energy, formation, f"{path}: {name}")))
     return out
 
-# %% ../nbs/02d_adapters.ipynb #f1d79cb4
+# %% ../nbs/02d_adapters.ipynb #a8ba5925
 def read(
     path, # .extxyz, .xyz, .db, .json, .csv, or a folder that holds one .csv
     energy: str = 'energy', # Key of the total energy of the cell, eV
@@ -148,7 +148,7 @@ def read(
     if not records: raise ValueError(f"{path} holds no structures")
     return records
 
-# %% ../nbs/02d_adapters.ipynb #eb654436
+# %% ../nbs/02d_adapters.ipynb #a043dac3
 def _expansion(crystal, terms, phi, name, reference, provenance):
     "The expansion Σ J Π φ over `terms` = [((m,k,3) clusters, J of one cluster in eV)], φ = phi[σ] on a site"
     spin, J = set(phi) == {-1., 1.}, {(): []}
@@ -179,7 +179,7 @@ def _occupied(species, occupied):
         raise ValueError(f"which species is σ = 1? Choose occupied={' or '.join(map(repr, species))}, got {occupied!r}")
     return next(s for s in species if s != occupied), occupied
 
-# %% ../nbs/02d_adapters.ipynb #6b4c0130
+# %% ../nbs/02d_adapters.ipynb #ba93cc51
 def _host(lattice, positions, allowed, name, dim):
     "(crystal, number of the ordering site, its two species); ValueError naming what can not be converted"
     active = [i for i, s in enumerate(allowed) if len(s) > 1]
@@ -190,7 +190,7 @@ def _host(lattice, positions, allowed, name, dim):
     kinds = ['ordering' if j == i else f'spectator {s[0]}' for j, s in enumerate(allowed)]
     return crystal_from(lattice, positions, kinds, 'ordering', name=name, dim=dim), i, tuple(allowed[i])
 
-# %% ../nbs/02d_adapters.ipynb #d139ad00
+# %% ../nbs/02d_adapters.ipynb #69d873c6
 def from_icet(
     expansion, # icet's ClusterExpansion, or the path of a .ce file (which can run code: only from people you trust)
     occupied=None, # Species that means σ = 1; may be left out where the other one is the vacancy X
@@ -219,7 +219,7 @@ def from_icet(
     about = f"Converted from icet {expansion.metadata.get('icet_version', '')}; σ = 1: {species[1]}, σ = 0: {species[0]}"
     return _expansion(crystal, terms, phi, crystal.name, f"as in icet, where energies were per {per or 'site'}", about)
 
-# %% ../nbs/02d_adapters.ipynb #08d0ca8f
+# %% ../nbs/02d_adapters.ipynb #1ac67f7e
 def _json_in(folder, name, given):
     "(path, content) of the file `name` in a CASM project; ValueError when it is not one file, or not JSON"
     if given is None:
@@ -239,7 +239,7 @@ def _casm_functions(data):
     formula = lambda f: f.get('prototype_function') or next((v for k, v in f.items() if 'Phi' in k), '')
     return {f['linear_function_index']: (formula(f), o['prototype']['sites'], o['mult'], f.get('eci', 0.)) for f, o in rows}
 
-# %% ../nbs/02d_adapters.ipynb #1487c422
+# %% ../nbs/02d_adapters.ipynb #73a6f105
 def _casm_prim(prim):
     "(lattice, fractional positions, allowed species) of `prim.json`"
     L, sites = np.array(prim['lattice_vectors'], float), prim['basis']; p = np.array([s['coordinate'] for s in sites], float)
@@ -258,7 +258,7 @@ def _is_product(formula, k):
     text = re.sub(r'\\phi(_\{[\d,]+\}|(_\d+)*)(\(s_\{?\d+\}?\))?', 'φ', formula)
     return re.sub(r'[\s()\[\]*]', '', text) == ('φ'*k or '1')
 
-# %% ../nbs/02d_adapters.ipynb #0a717a9c
+# %% ../nbs/02d_adapters.ipynb #dc8a63bd
 def from_casm(
     folder, # CASM project, or any folder with basis.json and eci.json
     occupied=None, # Species that means σ = 1; may be left out where the other one is the vacancy Va

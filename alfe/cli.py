@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['claim', 'found', 'main']
 
-# %% ../nbs/51_cli.ipynb #7c02e6ac
+# %% ../nbs/51_cli.ipynb #5a00aabd
 import argparse, hashlib, os, shutil, sys, traceback
 from dataclasses import replace
 from pathlib import Path
 from .config import expansion_file, monte_carlo_of, read_config, run_of, system_of, template
 
-# %% ../nbs/51_cli.ipynb #fc0fe257
+# %% ../nbs/51_cli.ipynb #3b7a4173
 def _same(old, new, folder): # Refuses if two configurations would not give the same rows
     from alfe.store import differences
     plain = lambda c: {s: {k: v for k, v in body.items() if (s, k) not in {('run', 'rounds'), ('run', 'folder'), ('montecarlo', 'threads')}} for s, body in c.items()}
@@ -46,7 +46,7 @@ def found(
     if lack: raise FileNotFoundError(f'{folder} is not the folder of a run: it has no {" and no ".join(lack)}; begin one with `alfe run config.toml --folder {folder}`')
     return read_config(folder/'config.toml'), folder
 
-# %% ../nbs/51_cli.ipynb #735fd63f
+# %% ../nbs/51_cli.ipynb #ea42292b
 def _cutoffs(words): # {2: 8., 3: 5.} of ['2:8', '3:5']
     try: found = {int(k): float(r) for k, r in (w.split(':') for w in words)}
     except ValueError: raise ValueError(f"--cutoffs {' '.join(words)}: expected pairs SITES:LENGTH, the longest distance in Å in clusters of so many sites, for instance 2:8 3:5") from None
@@ -62,7 +62,7 @@ def _candidates(crystal, most): # Cutoffs to try: pairs alone, and with clusters
     found = [{k: round(r*d, 3) for k, r in c.items()} for c in reach]
     return [c for c in found if len(orbits(crystal, c)) <= most] or found[:1]
 
-# %% ../nbs/51_cli.ipynb #566f1e2d
+# %% ../nbs/51_cli.ipynb #2faba101
 def _regressors(method, alpha): # {name: regressor} to choose from
     from alfe import fitting as f
     if alpha is not None and method not in ('ridge', 'lasso'): raise ValueError(f"--alpha is for --method ridge and lasso, not {method or 'for the choice among all methods'}")
@@ -76,7 +76,7 @@ def _mapped(a): # Orderings, distinct structures with formation energies, all ma
     try:
         limits = {'max_strain': a.max_strain} if a.max_strain else {}
         structures, refused = _again(a, host) if _is_ours(a.structures) else _first(a, host, limits)
-        crystal = structures[0].cell.crystal; different = distinct(structures)
+        crystal = structures[0].cell.crystal; different = distinct(structures, 1e-3*a.tolerance)
     except ValueError as e: raise ValueError(f'{a.structures}: {e}'.replace('skip=True', '--skip-unmapped').replace('ends=(E0, E1)', '--ends E0 E1')) from e
     orderings = {Path(p).stem: read_ordering(p, replace(host, crystal=crystal), **limits) for p in a.ordering}
     return orderings, different, structures, refused
@@ -90,7 +90,7 @@ def _first(a, host, limits): # Structures of a file of another program, with for
     total = records[0].formation != records[0].formation # NaN: the file has total energies
     return formation_energies(structures, a.ends) if total else structures, refused
 
-# %% ../nbs/51_cli.ipynb #d0bf593f
+# %% ../nbs/51_cli.ipynb #f95e628d
 def _is_ours(path): # Whether a file is one that `save_structures` wrote
     path = Path(path)
     return path.suffix == '.json' and path.is_file() and '"alfe-structures-1"' in path.read_text(encoding='utf-8')[:200]
@@ -103,7 +103,7 @@ def _again(a, host): # Structures that were mapped before
     if not same: raise ValueError(f'these structures are on {crystal!r} with the vectors {crystal.lattice.round(3).tolist()} Å, the host has {host.crystal.lattice.round(3).tolist()} Å: take the host with which they were mapped')
     return structures, []
 
-# %% ../nbs/51_cli.ipynb #b3cb2054
+# %% ../nbs/51_cli.ipynb #afc2115d
 def _fitted(a, structures): # Fit, table of all that was tried, learning curve
     import numpy as np
     from alfe.fitting import choose, hull_weights, learning_curve
@@ -114,7 +114,7 @@ def _fitted(a, structures): # Fit, table of all that was tried, learning curve
     sizes = sorted({round(n*f) for f in (.3, .45, .6, .75, .9)} - {0, 1})
     return fit, table, learning_curve(structures, fit.expansion.orbits, best, sizes, 5, np.random.default_rng(0))
 
-# %% ../nbs/51_cli.ipynb #2671967a
+# %% ../nbs/51_cli.ipynb #390890b0
 def _mark(path): # SHA-256 of a file, or of all files of a folder
     path = Path(path); files = sorted(p for p in path.rglob('*') if p.is_file()) if path.is_dir() else [path]
     return hashlib.sha256(b''.join(p.read_bytes() for p in files)).hexdigest()
@@ -131,12 +131,12 @@ def _material(a, fit, states, orderings): # The expansion as it is stored
                    reference=f"formation energy per site, from all sites {a.empty or 'vacant'} (x = 0) to all {a.occupied} (x = 1)")
 
 def _own_folder(a): # Where the files go; refuses a folder with something else in it
-    folder = Path(a.out or Path(a.structures).stem)
+    source = Path(a.structures); folder = Path(a.out or (source.stem + '_fit' if source.is_dir() else source.stem))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir()) and not (folder/'material.json').exists()):
         raise ValueError(f'{folder} exists and holds something else than a fit; choose another folder with --out')
     return folder
 
-# %% ../nbs/51_cli.ipynb #ba00ef11
+# %% ../nbs/51_cli.ipynb #b99cb9e3
 def _summary(fit, states, structures, refused, orders, expansion): # What was found, as text
     import numpy as np
     k = [o.shape[1] for o in expansion.orbits]
@@ -155,7 +155,7 @@ def _stored(expansion): # (name, cell, occupations) of the structures in the fil
     from alfe.crystal import Supercell
     return [(n, c, occupy(c, sites)) for n, M, sites, _ in expansion.checks for c in [Supercell(expansion.crystal, M)]]
 
-# %% ../nbs/51_cli.ipynb #6c3d3b9b
+# %% ../nbs/51_cli.ipynb #3fdff184
 def _fit(a): # The command
     from alfe.fit_report import fit_report
     from alfe.hull import compare
@@ -163,6 +163,8 @@ def _fit(a): # The command
     from alfe.store import save_file
     from alfe.structures import save_structures
     folder, _, _ = _own_folder(a), _regressors(a.method, a.alpha), _cutoffs(a.cutoffs or []) # refuses, if it does, before the long work
+    if not a.tolerance >= 0: raise ValueError(f'--tolerance {a.tolerance:g}: expected meV/site, at least 0')
+    if not a.T > 0: raise ValueError(f'--T {a.T:g}: expected a positive temperature in K')
     orderings, structures, every, refused = _mapped(a)
     orders = {}
     for name, o in orderings.items():
@@ -181,14 +183,16 @@ def _fit(a): # The command
 def _next(a, folder, expansion, orderings): # Writes run.toml, and says how to go on
     from alfe import systems
     print(f"written to {folder}: material.json, structures.json, fit.html{', run.toml' if orderings else ''}")
-    if not orderings: print('next: with --ordering FILE also the order parameters and run.toml'); return
+    if not orderings:
+        if (folder/'run.toml').exists(): print('run.toml is from an earlier fit; its ordering may not be in this one')
+        print('next: with --ordering FILE also the order parameters and run.toml'); return
     first = next(iter(orderings)); made = systems.from_expansion(expansion, first, a.T); own = folder/'run.toml'
     text = template('own', system_ordering=first, system_T=a.T, run_folder='run')
     if own.exists() and own.read_text(encoding='utf-8') != text: own = folder/'run-new.toml'; print('run.toml was there already and is kept; the new one is run-new.toml')
     own.write_text(text, encoding='utf-8')
     print(f"Monte Carlo cell of {made.monte_carlo().N} sites, bias ({', '.join(f'{v:.3g}' for v in made.phi)}) eV/site, T = {a.T:g} K (set T in run.toml)\nnext: alfe run {own}")
 
-# %% ../nbs/51_cli.ipynb #49482a29
+# %% ../nbs/51_cli.ipynb #b4a191ad
 def _shown(run): # The history of a run as text
     from alfe.metrics import compact
     h = run.history
@@ -218,7 +222,7 @@ def _report(a):
     config, folder = found(a.folder)
     print(f'report: {report(run_of(config, folder), a.output)}')
 
-# %% ../nbs/51_cli.ipynb #b5e015c4
+# %% ../nbs/51_cli.ipynb #9840ccb6
 def _file(name, about, **more): return [name], dict(metavar='FILE', help=about, **more) # An argument that is a file
 
 _FIT = (
@@ -237,10 +241,11 @@ _FIT = (
     (['--max-sites'], dict(type=int, default=6, metavar='N', help='largest cell of the search for ground states (default: 6)')),
     (['--skip-unmapped'], dict(action='store_true', help='leave out structures that cannot be mapped, instead of stopping')),
     (['--max-strain'], dict(type=float, metavar='S', help='largest distortion of a structure that is mapped (default: 0.15)')),
+    (['--tolerance'], dict(type=float, default=2., metavar='MEV', help='largest difference between the energies of equivalent structures, meV/site; the lower is kept (default: 2)')),
     (['--T'], dict(type=float, default=300., metavar='K', help='temperature for run.toml, K (default: 300)')),
     (['--out'], dict(metavar='FOLDER', help='where to write; the name of the file, if left out')))
 
-# %% ../nbs/51_cli.ipynb #2aff8ee3
+# %% ../nbs/51_cli.ipynb #8bf35275
 def _parser(): # The command line
     p = argparse.ArgumentParser('alfe', description='Learns the free energy of a material by active learning, from one configuration file.',
                                 epilog='A first run: alfe new b2 > config.toml; alfe run config.toml. A material of your own: alfe fit. Exit codes: 0 fine, 1 the run failed, 2 the command or the file is wrong.')
@@ -261,7 +266,7 @@ def _parser(): # The command line
     command('report', _report, 'write the report of a run as one HTML file', folder, (['--output'], dict(metavar='FILE', help='instead of report.html in the folder')))
     return p
 
-# %% ../nbs/51_cli.ipynb #dbf6f8e2
+# %% ../nbs/51_cli.ipynb #f0c32655
 def main(
     argv=None # Words of the command line; None: those of this process
 ) -> int: # Exit code
@@ -279,6 +284,6 @@ def main(
         else: print(f'alfe: error: {e}' if str(e) else f'alfe: error: {type(e).__name__}', file=sys.stderr)
         return 2 if isinstance(e, (ValueError, TypeError, FileNotFoundError)) else 1
 
-# %% ../nbs/51_cli.ipynb #c8f15325
+# %% ../nbs/51_cli.ipynb #baddbba3
 #| eval: false
 if __name__ == '__main__': sys.exit(main())

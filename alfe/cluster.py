@@ -63,6 +63,8 @@ def orbits(
     for k in sorted(cutoffs):
         near = {tuple(v) for _, vs in shells(crystal, cutoffs[k]) for v in vs.tolist()}
         later = sorted(v for v in near if v > (0, 0, 0))
+        if math.comb(len(later), k - 1) > (2_000 if k == 2 else 200_000):
+            raise ValueError(f"clusters of {k} sites up to {cutoffs[k]:g} Å: {len(near)} neighbours are too many; shorten the cutoff")
         grown = [((0, 0, 0),)]
         for _ in range(k - 1):
             grown = [c + (v,) for c in grown for v in later if v > c[-1] and all(tuple(np.subtract(v, u)) in near for u in c[1:])]

@@ -222,7 +222,7 @@ def learning_curve(
     basis: str = 'spin', # 'spin' or 'occupation'
     weights=None, # (s,) weights of the structures; equal when left out
     tolerance: float = 2e-3 # Largest spread of the energies of equivalent structures, eV/site
-) -> pd.DataFrame: # Columns n, rmse_mean, rmse_std: error on the structures left out, eV/site
+) -> pd.DataFrame: # Columns n, rmse_mean, rmse_std: error on the structures left out, eV/site; NaN where no choice of n structures can be fitted
     "Error on new structures against the number of structures. ValueError when data contradict each other, or no structures would be left to test."
     rng = np.random.default_rng(0) if rng is None else rng; X, E, w = design(structures, orbits, basis), _energies(structures), _weights(structures, weights)
     groups = _groups(structures, tolerance); n, about, rows = groups.max() + 1, _about(structures[0].cell.crystal, orbits, None), []
@@ -231,6 +231,7 @@ def learning_curve(
         found = []
         for _ in range(repeats):
             t = np.isin(groups, rng.permutation(n)[:k])
-            found.append(_rms(X[~t]@_regress(regressor, X[t], E[t], w[t], about)[0] - E[~t], w[~t]))
-        rows.append((int(k), np.mean(found), np.std(found)))
+            try: found.append(_rms(X[~t]@_regress(regressor, X[t], E[t], w[t], about)[0] - E[~t], w[~t]))
+            except ValueError: pass # so few structures determine nothing
+        rows.append((int(k), np.mean(found) if found else np.nan, np.std(found) if found else np.nan))
     return pd.DataFrame(rows, columns=['n', 'rmse_mean', 'rmse_std'])

@@ -60,7 +60,7 @@ class Host:
         "Verify the species, and that the symmetry keeps the spectators"
         atoms = tuple((str(s), tuple(map(float, p))) for s, p in self.spectators); object.__setattr__(self, 'spectators', atoms)
         if self.occupied == self.empty: raise ValueError(f"occupied and empty are both {self.occupied!r}")
-        if not atoms and self.empty is None: raise ValueError("vacancies need spectators: nothing else tells the number of sites")
+        if not atoms and self.empty is None: raise ValueError("without a second species the other sites are vacancies, and then the host needs atoms that do not order; for an alloy name the second species (empty=, on the command line --empty)")
         if both := {s for s, _ in atoms} & {self.occupied, self.empty}:
             raise ValueError(f"{both.pop()!r} orders and is a spectator too; rename one of the two in host and records")
         for W, (s, p) in itertools.product(self.crystal.rotations, atoms):
@@ -245,7 +245,7 @@ def _classes(structures, tolerance):
     for c in classes.values():
         c.sort(key=height); low, high = c[0], max(c, key=lambda s: (np.isfinite(s.energy), s.energy))
         if high.energy - low.energy > tolerance: raise ValueError(
-            f"{low.name} and {high.name} are the same structure, but have {low.energy:.6f} and {high.energy:.6f} eV/site: remove one")
+            f"{low.name} and {high.name} are the same structure, but have {low.energy:.6f} and {high.energy:.6f} eV/site: remove one, or keep the lower with a tolerance above {1e3*(high.energy - low.energy):.3g} meV/site")
     return list(classes.values())
 
 # %% ../nbs/02a_structures.ipynb #d1507ee7

@@ -6,7 +6,7 @@
 __all__ = ['System', 'b2', 'lco_expansion', 'lco_zigzag', 'lco_row', 'mean_curvature', 'stiffness', 'cell_size', 'from_expansion',
            'ni_al', 'equilibrium_path']
 
-# %% ../nbs/08_systems.ipynb #694ec6d5
+# %% ../nbs/08_systems.ipynb #a8488894
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +18,7 @@ from .order import OrderParameters, from_ordering, from_star
 from .domain import Domain, domain_of
 from .montecarlo import MonteCarlo
 
-# %% ../nbs/08_systems.ipynb #90766fb6
+# %% ../nbs/08_systems.ipynb #488de744
 @dataclass(frozen=True)
 class System:
     "A material to learn: its energies, order parameters, and sensible Monte Carlo settings"
@@ -46,7 +46,7 @@ class System:
         return (f"**{self.name}**: {self.about}\n\n{self.order}; Monte Carlo cell of {n} sites; T = {self.T:g} K; "
                 f"expansion *{self.expansion.name}* of {len(self.expansion.eci)} orbits. {self.expansion.provenance}")
 
-# %% ../nbs/08_systems.ipynb #12d7293a
+# %% ../nbs/08_systems.ipynb #ae1363a8
 def b2(
     lattice=bcc, # What makes the crystal from a lattice parameter: `bcc` or `square`
     J:float=.01, # Coupling of nearest neighbours, eV; positive orders
@@ -63,7 +63,7 @@ def b2(
     return System('B2 on ' + crystal.name, expansion, order, domain_of(order), .8*Tc if T is None else T, Tc,
                   (32, 32, 1) if flat else (10, 10, 10), (2., 1.), f"unlike nearest neighbours; orders below {Tc:.0f} K at x = 1/2, {'exactly' if flat else 'from simulations of the Ising model'}.")
 
-# %% ../nbs/08_systems.ipynb #4e9cdc39
+# %% ../nbs/08_systems.ipynb #c06394b5
 def _expansion(source, shipped): # An expansion by its name among those `shipped` {name: file}, by the path of a file, or itself
     if isinstance(source, ClusterExpansion): return source
     if str(source) in shipped: return load(files('alfe')/'data'/shipped[str(source)])
@@ -79,14 +79,14 @@ def lco_expansion(
         raise ValueError(f"the expansion is for {found.crystal!r}; O3-LixCoO2 needs the rhombohedral lattice of R-3m with 12 point operations")
     return found
 
-# %% ../nbs/08_systems.ipynb #377e2834
+# %% ../nbs/08_systems.ipynb #4df57f02
 def _about(source, T): # What a run of LixCoO2 must say of itself, and the ordering temperature of the expansion if it is known
     T_order = {'recovered': 323., 'chgnet': 110., 'pair-zigzag': 330.}.get(source) if isinstance(source, str) else None
     where = f"T = {T:g} K is {T/T_order:.2f} of the expansion's own ordering temperature at x = 1/2, about {T_order:g} K" if T_order else \
         "the ordering temperature of this expansion is not known"
     return f"Li/vacancy order in layered LixCoO2; {where}{' (calibrated by hand, not predicted)' if source == 'pair-zigzag' else ''}.", T_order
 
-# %% ../nbs/08_systems.ipynb #e62162ae
+# %% ../nbs/08_systems.ipynb #9a09e43d
 def lco_zigzag(
     source='recovered', # As for `lco_expansion`
     T:float=300., # Temperature, K
@@ -97,7 +97,7 @@ def lco_zigzag(
     order = from_ordering(cell, cell.sites @ [2, 1, -1] % 4 < 2)
     return System('LixCoO2 zig-zag', expansion, order, domain_of(order), T, T_order, (5, 5, 5), (5.,) + (.5,)*6, about)
 
-# %% ../nbs/08_systems.ipynb #c3e299a5
+# %% ../nbs/08_systems.ipynb #45d3e89f
 def lco_row(
     source='recovered', # As for `lco_expansion`
     T:float=300., # Temperature, K
@@ -107,7 +107,7 @@ def lco_row(
     order = from_star(expansion.crystal, (0, 0, .5))
     return System('LixCoO2 row', expansion, order, domain_of(order), T, None, (9, 9, 9), (5.,) + (.5,)*3, 'Li/vacancy order in layered LixCoO2.')
 
-# %% ../nbs/08_systems.ipynb #38bacfc5
+# %% ../nbs/08_systems.ipynb #032247ba
 def mean_curvature(
     expansion:ClusterExpansion, # In any basis
     order:OrderParameters, # Of the same lattice
@@ -123,7 +123,7 @@ def mean_curvature(
     V = order.V[:, :order.d]
     return V.T @ H.transpose(2, 0, 1) @ V/order.n
 
-# %% ../nbs/08_systems.ipynb #78f95eaf
+# %% ../nbs/08_systems.ipynb #2b904220
 def stiffness(
     expansion:ClusterExpansion, # In any basis
     order:OrderParameters, # Of the same lattice
@@ -137,7 +137,7 @@ def stiffness(
     soft = max(-np.linalg.eigvalsh(H).min(), 2*k_B*T)
     return (float(max(soft, H[:, 0, 0].max())),) + (float(soft),)*(order.d - 1)
 
-# %% ../nbs/08_systems.ipynb #8e4e0319
+# %% ../nbs/08_systems.ipynb #6273eae3
 def cell_size(
     expansion:ClusterExpansion, # No cluster of it may wrap onto itself
     order:OrderParameters, # Whose cell is repeated
@@ -154,7 +154,7 @@ def cell_size(
             if not wraps(expansion, Supercell(order.crystal, np.asarray(order.cell)*size)): return tuple(map(int, size))
     raise ValueError(f"the clusters of {expansion.name!r} wrap onto themselves even in cells of {least} sites: use shorter cutoffs, or give `size`")
 
-# %% ../nbs/08_systems.ipynb #0a873bac
+# %% ../nbs/08_systems.ipynb #a4c57cd8
 def _same_lattice(a, b): # Whether two crystals have the same operations in the same primitive vectors
     return {w.tobytes() for w in a.rotations} == {w.tobytes() for w in b.rotations}
 
@@ -169,7 +169,7 @@ def _ordering(expansion, ordering): # The order parameters that the user means; 
         raise ValueError(f"the ordering is one of {order.crystal!r}, the expansion is for {expansion.crystal!r}: write the ordering in the primitive vectors of the expansion's crystal")
     return order
 
-# %% ../nbs/08_systems.ipynb #78e02e1f
+# %% ../nbs/08_systems.ipynb #b85b2d0a
 def from_expansion(
     expansion, # `ClusterExpansion`, or the path of a JSON file of one
     ordering, # `OrderParameters`, a structure (Supercell, (N,) occupations), or the name of a check structure of the expansion
@@ -192,7 +192,7 @@ def from_expansion(
     if max(phi) > k_B*T*N: raise ValueError(f"φ = {max(phi):g} eV/site is too stiff for {N} sites at {T:g} K: above kTN = {k_B*T*N:.3g} eV single atoms show in the slope; take a softer bias or a larger cell")
     return system
 
-# %% ../nbs/08_systems.ipynb #591cc3e3
+# %% ../nbs/08_systems.ipynb #8665338a
 def ni_al(
     source='chgnet', # `'chgnet'`, `'nearest'` for nearest neighbours, the path of a JSON file, or a `ClusterExpansion` of an fcc alloy
     T:float=None, # Temperature, K; None: 1300 K, for `'nearest'` 350 K
@@ -203,11 +203,11 @@ def ni_al(
         crystal, 'spin', orbits(crystal, {2: 2.6}), [0., 0., J], f'nearest neighbours, J = {J:g} eV', 'energy of E = J Σ s s, with s = ±1', 'A model, exact by definition.')
     if not _same_lattice(expansion.crystal, fcc()): raise ValueError(f"the expansion is for {expansion.crystal!r}; L1₂ needs fcc, with the primitive vectors of `crystal.fcc`")
     cube = Supercell(expansion.crystal, [[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
-    T = T or (350. if known == 'nearest' else 1300.); T_order = {'chgnet': 1790., 'nearest': 417.}.get(known)
+    T = T or (350. if known == 'nearest' else 1300.); T_order = {'chgnet': 1795., 'nearest': 420.}.get(known)
     where = f"T = {T:g} K is {T/T_order:.2f} of the expansion's own ordering temperature at x = 1/4, about {T_order:g} K" if T_order else "the ordering temperature of this expansion is not known"
     return from_expansion(expansion, (cube, [1, 0, 0, 0]), T, T_order, name='Ni-Al L1₂', about=f"L1₂ order on fcc, x = fraction of Al; {where}.")
 
-# %% ../nbs/08_systems.ipynb #c833505c
+# %% ../nbs/08_systems.ipynb #f3fba633
 def equilibrium_path(
     oracle, # Oracle that measures μ, for instance `system.monte_carlo()`
     domain:Domain, # Of the order parameters
@@ -227,7 +227,7 @@ def equilibrium_path(
     mu[:, 0] = t[:, 0] = 0 # by symmetry
     return at + np.array([_lowest(*line) for line in zip(t, mu, top)])[:, None]*e1
 
-# %% ../nbs/08_systems.ipynb #e14e7ca0
+# %% ../nbs/08_systems.ipynb #817ca0a1
 def _lowest(t, mu, top): # Where on a line of η₁ g is lowest: the zero of μ₁ next to its lowest sample
     good = np.isfinite(mu) & (t < top); t, mu = t[good], mu[good]; order = np.argsort(t); t, mu = t[order], mu[order]
     if len(t) < 3: raise ValueError("fewer than three runs along a line of η₁ succeeded; the path cannot be found: look at the notes of the rows")
