@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['claim', 'found', 'main']
 
-# %% ../nbs/51_cli.ipynb #5a00aabd
+# %% ../nbs/51_cli.ipynb #57d0d2ed
 import argparse, hashlib, os, shutil, sys, traceback
 from dataclasses import replace
 from pathlib import Path
 from .config import expansion_file, monte_carlo_of, read_config, run_of, system_of, template
 
-# %% ../nbs/51_cli.ipynb #3b7a4173
+# %% ../nbs/51_cli.ipynb #a59e67ce
 def _same(old, new, folder): # Refuses if two configurations would not give the same rows
     from alfe.store import differences
     plain = lambda c: {s: {k: v for k, v in body.items() if (s, k) not in {('run', 'rounds'), ('run', 'folder'), ('montecarlo', 'threads')}} for s, body in c.items()}
@@ -46,7 +46,7 @@ def found(
     if lack: raise FileNotFoundError(f'{folder} is not the folder of a run: it has no {" and no ".join(lack)}; begin one with `alfe run config.toml --folder {folder}`')
     return read_config(folder/'config.toml'), folder
 
-# %% ../nbs/51_cli.ipynb #ea42292b
+# %% ../nbs/51_cli.ipynb #4f9a1f69
 def _cutoffs(words): # {2: 8., 3: 5.} of ['2:8', '3:5']
     try: found = {int(k): float(r) for k, r in (w.split(':') for w in words)}
     except ValueError: raise ValueError(f"--cutoffs {' '.join(words)}: expected pairs SITES:LENGTH, the longest distance in Å in clusters of so many sites, for instance 2:8 3:5") from None
@@ -62,7 +62,7 @@ def _candidates(crystal, most): # Cutoffs to try: pairs alone, and with clusters
     found = [{k: round(r*d, 3) for k, r in c.items()} for c in reach]
     return [c for c in found if len(orbits(crystal, c)) <= most] or found[:1]
 
-# %% ../nbs/51_cli.ipynb #2faba101
+# %% ../nbs/51_cli.ipynb #3b880246
 def _regressors(method, alpha): # {name: regressor} to choose from
     from alfe import fitting as f
     if alpha is not None and method not in ('ridge', 'lasso'): raise ValueError(f"--alpha is for --method ridge and lasso, not {method or 'for the choice among all methods'}")
@@ -90,7 +90,7 @@ def _first(a, host, limits): # Structures of a file of another program, with for
     total = records[0].formation != records[0].formation # NaN: the file has total energies
     return formation_energies(structures, a.ends) if total else structures, refused
 
-# %% ../nbs/51_cli.ipynb #f95e628d
+# %% ../nbs/51_cli.ipynb #f5869835
 def _is_ours(path): # Whether a file is one that `save_structures` wrote
     path = Path(path)
     return path.suffix == '.json' and path.is_file() and '"alfe-structures-1"' in path.read_text(encoding='utf-8')[:200]
@@ -103,7 +103,7 @@ def _again(a, host): # Structures that were mapped before
     if not same: raise ValueError(f'these structures are on {crystal!r} with the vectors {crystal.lattice.round(3).tolist()} Å, the host has {host.crystal.lattice.round(3).tolist()} Å: take the host with which they were mapped')
     return structures, []
 
-# %% ../nbs/51_cli.ipynb #afc2115d
+# %% ../nbs/51_cli.ipynb #fe00675f
 def _fitted(a, structures): # Fit, table of all that was tried, learning curve
     import numpy as np
     from alfe.fitting import choose, hull_weights, learning_curve
@@ -114,7 +114,7 @@ def _fitted(a, structures): # Fit, table of all that was tried, learning curve
     sizes = sorted({round(n*f) for f in (.3, .45, .6, .75, .9)} - {0, 1})
     return fit, table, learning_curve(structures, fit.expansion.orbits, best, sizes, 5, np.random.default_rng(0))
 
-# %% ../nbs/51_cli.ipynb #390890b0
+# %% ../nbs/51_cli.ipynb #958ce1f6
 def _mark(path): # SHA-256 of a file, or of all files of a folder
     path = Path(path); files = sorted(p for p in path.rglob('*') if p.is_file()) if path.is_dir() else [path]
     return hashlib.sha256(b''.join(p.read_bytes() for p in files)).hexdigest()
@@ -136,14 +136,14 @@ def _own_folder(a): # Where the files go; refuses a folder with something else i
         raise ValueError(f'{folder} exists and holds something else than a fit; choose another folder with --out')
     return folder
 
-# %% ../nbs/51_cli.ipynb #b99cb9e3
+# %% ../nbs/51_cli.ipynb #07a1dae7
 def _summary(fit, states, structures, refused, orders, expansion): # What was found, as text
     import numpy as np
     k = [o.shape[1] for o in expansion.orbits]
     yield f"{len(structures) + len(refused)} structures, {len(structures)} mapped on the host, {len(fit.structures)} of them different" + (f'; {len(refused)} refused:' if refused else '')
     yield from (f'  {name}: {reason}' for name, reason in refused)
     yield f'cross-validation: {1e3*fit.cv:.2f} meV/site (fit: {1e3*fit.rmse:.2f}), by {fit.method}'
-    yield f"{sum(j > 1 for j in k)} interactions: " + ', '.join(f'{k.count(j)} of {j} sites' for j in sorted(set(k)) if j > 1)
+    yield f"{len(k)} interactions: the constant, the single site, " + ', '.join(f'{k.count(j)} of {j} sites' for j in sorted(set(k)) if j > 1)
     for what, found in (('missed', states.missed), ('invented', states.invented)):
         yield f'ground states {what}: {len(found)}' + (f" ({', '.join(c.name for c in found[:6])}{', …' if len(found) > 6 else ''})" if found else '')
     for name, order in orders.items():
@@ -155,7 +155,7 @@ def _stored(expansion): # (name, cell, occupations) of the structures in the fil
     from alfe.crystal import Supercell
     return [(n, c, occupy(c, sites)) for n, M, sites, _ in expansion.checks for c in [Supercell(expansion.crystal, M)]]
 
-# %% ../nbs/51_cli.ipynb #3fdff184
+# %% ../nbs/51_cli.ipynb #7a11e424
 def _fit(a): # The command
     from alfe.fit_report import fit_report
     from alfe.hull import compare
@@ -192,7 +192,7 @@ def _next(a, folder, expansion, orderings): # Writes run.toml, and says how to g
     own.write_text(text, encoding='utf-8')
     print(f"Monte Carlo cell of {made.monte_carlo().N} sites, bias ({', '.join(f'{v:.3g}' for v in made.phi)}) eV/site, T = {a.T:g} K (set T in run.toml)\nnext: alfe run {own}")
 
-# %% ../nbs/51_cli.ipynb #b4a191ad
+# %% ../nbs/51_cli.ipynb #1544b846
 def _shown(run): # The history of a run as text
     from alfe.metrics import compact
     h = run.history
@@ -222,7 +222,7 @@ def _report(a):
     config, folder = found(a.folder)
     print(f'report: {report(run_of(config, folder), a.output)}')
 
-# %% ../nbs/51_cli.ipynb #9840ccb6
+# %% ../nbs/51_cli.ipynb #09e6cdaa
 def _file(name, about, **more): return [name], dict(metavar='FILE', help=about, **more) # An argument that is a file
 
 _FIT = (
@@ -245,7 +245,7 @@ _FIT = (
     (['--T'], dict(type=float, default=300., metavar='K', help='temperature for run.toml, K (default: 300)')),
     (['--out'], dict(metavar='FOLDER', help='where to write; the name of the file, if left out')))
 
-# %% ../nbs/51_cli.ipynb #8bf35275
+# %% ../nbs/51_cli.ipynb #0ffa8448
 def _parser(): # The command line
     p = argparse.ArgumentParser('alfe', description='Learns the free energy of a material by active learning, from one configuration file.',
                                 epilog='A first run: alfe new b2 > config.toml; alfe run config.toml. A material of your own: alfe fit. Exit codes: 0 fine, 1 the run failed, 2 the command or the file is wrong.')
@@ -266,7 +266,7 @@ def _parser(): # The command line
     command('report', _report, 'write the report of a run as one HTML file', folder, (['--output'], dict(metavar='FILE', help='instead of report.html in the folder')))
     return p
 
-# %% ../nbs/51_cli.ipynb #f0c32655
+# %% ../nbs/51_cli.ipynb #ae00d00a
 def main(
     argv=None # Words of the command line; None: those of this process
 ) -> int: # Exit code
@@ -284,6 +284,6 @@ def main(
         else: print(f'alfe: error: {e}' if str(e) else f'alfe: error: {type(e).__name__}', file=sys.stderr)
         return 2 if isinstance(e, (ValueError, TypeError, FileNotFoundError)) else 1
 
-# %% ../nbs/51_cli.ipynb #baddbba3
+# %% ../nbs/51_cli.ipynb #f428c979
 #| eval: false
 if __name__ == '__main__': sys.exit(main())
