@@ -280,6 +280,7 @@ def _transition(ordered, disordered, x, N): # Transition of two branches
 # %% ../nbs/40a_transitions.ipynb #34513636
 def _survey(lattice, expansion, eta, start, seed, threads): # (lo, hi) around the temperature at which the ordering is lost, K
     x, p = float(eta[0]), _polynomial(expansion); scale = (p(x) - _perfect(lattice, start))/k_B
+    if not scale > 0: raise ValueError(f"the ordering is not the ground state at x = {x:g}: the random crystal lies {-1e3*k_B*scale:.3g} meV/site below it (see hull.ground_states)")
     T = np.geomspace(.02, 3, 64)*scale; chains = begin(lattice, [seed_of(seed, 'survey', i) for i in range(64)], None, start)
     z = _held(lattice, p, chains, T, np.full(64, x), (seed, 'survey'), 40, 4., threads=threads, kappa=_middle(lattice, start, T))[0][20:]
     lost = np.linalg.norm(z[..., 1:-1].mean(0), axis=-1) < .5*np.linalg.norm(eta[1:])
