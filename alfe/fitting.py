@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
-from .cluster import ClusterExpansion, distances, orbits as orbits_up_to
+from .cluster import ClusterExpansion, diameters, orbits as orbits_up_to
 from .structures import _classes
 from .hull import hull_of
 from .regression import design, ridge, lasso, bayesian_ridge, ard
@@ -24,7 +24,7 @@ def decay(
     "Expected size exp(−(diameter − nearest)/length) · per_site^(k−2) of interactions. ValueError unless both are positive."
     if not (length > 0 and per_site > 0): raise ValueError(f"length and per_site must be positive, got {length!r} and {per_site!r}")
     def expected(crystal, orbits):
-        r, k = np.array([max(distances(crystal, o[0]), default=0) for o in orbits]), np.array([o.shape[1] for o in orbits])
+        r, k = diameters(crystal, orbits), np.array([o.shape[1] for o in orbits])
         return np.where(k > 1, np.exp(-(r - r[k > 1].min(initial=np.inf))/length)*per_site**(k - 2.), 1.) if (k > 1).any() else np.ones(len(k))
     return expected
 
@@ -48,7 +48,7 @@ class Fit:
     @property
     def table(self) -> pd.DataFrame: # Columns sites, diameter (Å), clusters, ECI (meV), error (meV)
         "The interactions"
-        e = self.expansion; rows = [(o.shape[1], max(distances(e.crystal, o[0]), default=0), len(o)) for o in e.orbits]
+        e = self.expansion; rows = [(o.shape[1], r, len(o)) for o, r in zip(e.orbits, diameters(e.crystal, e.orbits))]
         return pd.DataFrame(rows, columns=['sites', 'diameter (Å)', 'clusters']).assign(**{'ECI (meV)': 1e3*e.eci, 'error (meV)': 1e3*self.eci_error})
 
     def __repr__(self):

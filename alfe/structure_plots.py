@@ -8,7 +8,7 @@ __all__ = ['ordering', 'parity', 'hulls', 'interactions', 'learning', 'scan']
 # %% ../nbs/42a_structure_plots.ipynb #d5c764b6
 import numpy as np
 from matplotlib.patches import Circle, Polygon
-from .cluster import distances
+from .cluster import diameters
 from .crystal import Supercell, shells
 from .order import OrderParameters
 from .plots import colours, dress, markers, new_axes
@@ -160,7 +160,7 @@ def interactions(
     "Interactions against the diameter of the cluster, by the number of its sites"
     if hasattr(expansion, 'expansion'): error, expansion = expansion.eci_error if error is None else error, expansion.expansion
     ax = new_axes(ax, (4.8, 3.)); scale = 1e3*(expansion.multiplicity if multiplied else np.ones(len(expansion.eci)))
-    k = np.array([o.shape[1] for o in expansion.orbits]); r = np.array([max(distances(expansion.crystal, o[0]), default=0.) for o in expansion.orbits])
+    k = np.array([o.shape[1] for o in expansion.orbits]); r = diameters(expansion.crystal, expansion.orbits)
     error = None if error is None or np.isnan(error).all() else np.asarray(error); ax.axhline(0, color='.4', linewidth=.8)
     for i, n in enumerate(np.unique(k[k > 1])):
         on = k == n; text = {2: 'pairs', 3: 'triplets', 4: 'quadruplets'}.get(n, f'{n} sites')

@@ -17,7 +17,7 @@ import spglib
 from tqdm.auto import tqdm
 from .crystal import Crystal, Supercell, crystal_from
 from .superlattices import matching, placed, reduced, short_cell
-from .cluster import _array, _get, occupy, structure_key
+from .cluster import _array, _from_file, _get, occupy, structure_key
 
 # %% ../nbs/02a_structures.ipynb #89b1d6ce
 @dataclass(frozen=True, eq=False, repr=False)
@@ -303,10 +303,4 @@ def load_structures(
     path # JSON file written by `save_structures`, or made by hand
 ) -> tuple: # (list of `Structure`, the meta data)
     "Read structures. FileNotFoundError without the file; ValueError naming the file and what is wrong with it."
-    p = path if hasattr(path, 'read_text') else Path(path)
-    try: text = p.read_text(encoding='utf-8')
-    except FileNotFoundError: raise FileNotFoundError(f"there are no structures {str(path)!r}") from None
-    except (OSError, UnicodeDecodeError) as e: raise ValueError(f"{path} cannot be read as a text file: {e}") from None
-    try: return _structures(json.loads(text))
-    except json.JSONDecodeError as e: raise ValueError(f"{path} is not JSON: {e}") from None
-    except ValueError as e: raise ValueError(f"{path}: {e}") from None
+    return _from_file(path, "there are no structures", _structures)

@@ -96,8 +96,8 @@ def _jack(f, *values): # Estimate and standard error of f of the means of arrays
     return f(*(v.mean(0) for v in values)), np.sqrt((R - 1)/R*((left - left.mean(0))**2).sum(0))
 
 # %% ../nbs/40a_transitions.ipynb #d874f92e
-def _cell(order, size): # Supercell of `size` order-parameter cells: a number, three numbers or a (3,3) matrix
-    size = np.asarray(size)
+def _cell(order, size): # Supercell of `size` order-parameter cells: a number, three numbers or a (3,3) matrix; None: about 2000 sites
+    size = np.asarray(max(1, round((2000/order.n)**(1/order.crystal.dim))) if size is None else size)
     if size.ndim == 0: size = np.array([size, size, 1 if order.crystal.dim == 2 else size])
     return Supercell(order.crystal, np.asarray(order.cell)*size if size.ndim == 1 else size)
 
@@ -209,10 +209,10 @@ def _end(stayed): # Temperatures that a branch reaches, from (R, m): whether the
 
 # %% ../nbs/40a_transitions.ipynb #32dea454
 def _middle(lattice, start, T): # (m, d) centres of the bias on x that put μ into the middle of the gap of the perfect order start (N,) at T (m,)
-    kT, cost = k_B*T, np.empty(int(lattice.sublattice.max()) + 1); full = np.empty(len(cost), bool)
+    kT, cost, perfect = k_B*T, np.empty(int(lattice.sublattice.max()) + 1), _perfect(lattice, start); full = np.empty(len(cost), bool)
     for s in range(len(cost)): # of the first site of every sublattice
         n = start.copy(); i = np.argmax(lattice.sublattice == s); full[s] = n[i]; n[i] ^= 1
-        cost[s] = lattice.N*(_perfect(lattice, n) - _perfect(lattice, start))
+        cost[s] = lattice.N*(_perfect(lattice, n) - perfect)
     many = lambda c: logsumexp(-c/kT[:, None], axis=1) # ln of the number of defects at μ = 0
     kappa = np.full((len(T), lattice.d), .5); kappa[:, 0] = start.mean() + (many(cost[full]) - many(cost[~full]))/100 # 2φ₀ = 50 kT
     return kappa
@@ -305,7 +305,6 @@ def order_disorder(
     "Order–disorder temperature at the composition of an ordering. ValueError if it is no ground state, has another composition, or the range misses the transition"
     eta = order.variants[variant] if np.ndim(variant) == 0 else np.asarray(variant, float)
     if x is not None and abs(x - eta[0]) > 1e-6: raise ValueError(f"the ordering has x = {eta[0]:g}, not {x:g}: the integration from T = 0 needs the perfect ordering")
-    size = max(1, round((2000/order.n)**(1/(2 if order.crystal.dim == 2 else 3)))) if size is None else size
     lattice = lattice_of(expansion, order, _cell(order, size)); start = _start(lattice, order, eta)
     lo, hi = T or _survey(lattice, expansion, eta, start, seed, threads); grid = np.linspace(lo, hi, window)
     cold, hot = np.r_[np.geomspace(.25*lo, lo, approach, endpoint=False), grid], np.r_[hi*(approach + 1)/np.arange(1, approach + 1), grid[::-1]]

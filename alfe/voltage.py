@@ -39,7 +39,6 @@ def voltage(
     "Voltage against composition; V_se and mu_se are NaN where the composition is frozen (any V in that step is possible). ValueError for compositions outside 0 < x < 1"
     x = np.linspace(.03, .97, 32) if x is None else np.asarray(x, float)
     if not ((x > 0) & (x < 1)).all(): raise ValueError(f"compositions must lie between 0 and 1, not {x.min():g} to {x.max():g}: μ diverges at the ends")
-    size = max(1, round((2000/order.n)**(1/(2 if order.crystal.dim == 2 else 3)))) if size is None else size
     p, mean = _polynomial(expansion), lambda a: a.reshape(replicas, -1).mean(0)
     at, mu, se, strength = _cooled(lattice_of(expansion, order, _cell(order, size)), p, np.tile(x, replicas), T, samples, sweeps, seed, threads, progress)
     mu, se = mean(mu), np.sqrt(mean(se**2)/replicas)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from alfe.core import Rows
-from alfe.cluster import distances, load, occupy, orbits
+from alfe.cluster import diameters, load, occupy, orbits
 from alfe.crystal import Supercell, lco
-from alfe.inverse import cross_validation, from_chemical_potentials, prior
+from alfe.inverse import cross_validation, from_chemical_potentials, prior, without
 from alfe.montecarlo import MonteCarlo
 from alfe.order import from_star
 from alfe.systems import lco_expansion
@@ -36,13 +36,12 @@ def published(folder):
 def groups(expansion, last):
     "Errors on rows left out when groups of interactions are left out: the linear problem of the last round"
     size = np.array([o.shape[1] for o in expansion.orbits])
-    diameter = np.array([max(distances(expansion.crystal, o[0]), default=0.) for o in expansion.orbits])
+    diameter = diameters(expansion.crystal, expansion.orbits)
     kept = {'all': size > 0, 'quadruplets up to 5.1 Å': (size < 4) | (diameter < 5.2), 'no quadruplets': size < 4,
             'triplets up to 5.7 Å': (size != 3) | (diameter < 5.7), 'pairs up to 9.9 Å': (size != 2) | (diameter < 9.95), 'pairs alone': size < 3}
     sizes, out = prior(expansion.crystal, expansion.orbits), []
     for name, keep in kept.items():
-        lost = last['residual'] + np.einsum('rda,a->rd', last['G'].mean(0)[..., ~keep], last['before'][~keep])
-        cv = 1e3*cross_validation(last['G'][..., keep], lost, last['error'], sizes[keep], last['before'][keep])
+        G, y, s, J = without(last['G'], last['residual'], sizes, last['before'], keep); cv = 1e3*cross_validation(G, y, last['error'], s, J)
         out.append({'orbits': name, 'number': int(keep.sum()), 'μ0 (meV)': float(cv[0]), 'μ1…6 (meV)': float(np.sqrt((cv[1:]**2).mean()))})
     return out
 
