@@ -4,13 +4,13 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
              $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 # where PyTorch comes from: auto, pypi, or the URL of an index (tools/environment.py says more)
 TORCH_INDEX ?= auto
-# more arguments for pytest, for instance: make test ARGS='-k montecarlo'
+# more arguments for pytest or the study, for instance: make test ARGS='-k montecarlo', make study ARGS='--hours 1'
 ARGS ?=
 BIN   = $(VENV)/bin
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: ready help demo test slow lab docs bench export constraints clean
+.PHONY: ready help demo test slow lab docs bench study export constraints clean
 
 help:           ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ docs: $(READY)  ## build the documentation, without Quarto, into _site/
 
 bench: $(READY) ## run the benchmarks
 	@for f in benchmarks/[a-z]*.py; do [ -e "$$f" ] || exit 0; echo "== $$f"; $(BIN)/python $$f || exit 1; done
+
+study: $(READY) ## compare the criteria: hours; stopped, it goes on with the next call
+	$(BIN)/python tools/study.py $(ARGS)
 
 export: $(READY) ## after editing notebooks: write alfe/, clean the notebooks, write the README and the sidebar
 	$(BIN)/nbdev_export

@@ -9,12 +9,13 @@ __all__ = ['claim', 'found', 'main']
 import argparse, hashlib, os, shutil, sys, traceback
 from dataclasses import replace
 from pathlib import Path
-from .config import expansion_file, monte_carlo_of, read_config, run_of, system_of, template
+from .config import read_config, template
+from .from_file import expansion_file, monte_carlo_of, run_of, system_of
 
 # %% ../nbs/51_cli.ipynb #a59e67ce
 def _same(old, new, folder): # Refuses if two configurations would not give the same rows
     from alfe.store import differences
-    plain = lambda c: {s: {k: v for k, v in body.items() if (s, k) not in {('run', 'rounds'), ('run', 'folder'), ('montecarlo', 'threads')}} for s, body in c.items()}
+    plain = lambda c: {s: {k: v for k, v in body.items() if (s, k) not in {('run', 'rounds'), ('run', 'folder'), ('montecarlo', 'threads')}} for s, body in c.items() if s != 'stop'}
     changed = differences(plain(old), plain(new))
     if changed: raise ValueError(f'{folder} holds a run with other settings (there -> here):\n  ' + '\n  '.join(changed) + '\nSet them back, or choose another folder with --folder')
 
@@ -200,12 +201,24 @@ def _shown(run): # The history of a run as text
     return compact(h).drop(columns='seconds').to_string(formatters={'sweeps': '{:,.0f}'.format}) \
         + '\nErrors of mu0 / of the ordering slopes: root mean squares in meV/site; on new rows, of the model that had not seen them.'
 
+def _line(run, r): # Round r in one line
+    from alfe.metrics import compact
+    h, by = compact(run.history).loc[r], list(run.rows.by[run.rows.round == r]); errors = ', '.join(f'{k} {v}' for k, v in h.items() if isinstance(v, str))
+    return f"round {r}: {h['rows']} rows, {h['failed']} failed; errors {errors or 'unknown'}; asked " + ', '.join(f'{k} {by.count(k)}' for k in dict.fromkeys(by))
+
+def _rounds(run, rounds): # All rounds. Where no bar can be shown, each is told in a line when it is done
+    if sys.stderr.isatty(): run.loop(rounds); return # with a bar
+    while (n := len(run.history)) < rounds:
+        run.loop(n + 1)
+        if len(run.history) == n: return # a rule has ended the run, or it waits for answers
+        print(_line(run, run.history.index[-1]), flush=True)
+
 def _go(config, folder, rounds, base=None): # Runs, and writes the report
     import torch; torch.set_num_threads(1) # small networks gain nothing from more, and lose much on a busy machine
     from alfe.report import report
     run = run_of(config, folder, base)
     print(f"{run.system.name} at {run.T:g} K, in {folder}: {run.system.about}")
-    try: run.loop(rounds=config['run']['rounds'] if rounds is None else rounds)
+    try: _rounds(run, config['run']['rounds'] if rounds is None else rounds)
     except (ValueError, TypeError) as e: raise RuntimeError(f'the run failed: {e}') from e
     print(_shown(run)); print(f'report: {report(run)}')
 

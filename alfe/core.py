@@ -30,7 +30,7 @@ def rng_of(
     return np.random.default_rng(seed_of(*address))
 
 # %% ../nbs/00_core.ipynb #6c29a2a5
-import dataclasses
+import dataclasses, functools
 from dataclasses import dataclass
 from typing import Any
 import pandas as pd
@@ -113,6 +113,13 @@ class Rows:
     def ok(self): # (n,) mask
         "Which rows can be trusted: measured, finite, without a note of failure"
         return np.isfinite(self.eta).all(1) & np.isfinite(self.mu).all(1) & np.isfinite(self.T) & (self.note == '')
+    @property
+    def noise(self): # (n, d)
+        "Standard error of μ against ∂g/∂η at the point landed on, (H + 2Φ)δη with δη = mu_se/2φ, eV/site; `mu_se` where H or φ is unknown, 0 where that is, too"
+        se = np.nan_to_num(self.mu_se)
+        if not len(se): return se
+        lever = (self.H + np.eye(self.d)*self.phi[:, None])/(2*self.phi[:, None]) + np.eye(self.d)/2 # (H + 2Φ)/2Φ
+        moved = np.sqrt(np.einsum('nij,nj->ni', lever**2, se**2)); return np.where(np.isfinite(moved), moved, se)
     def __len__(self): return len(self.eta)
     def __getitem__(self, i): # Rows
         "The rows that `i` (mask, slice, integers) selects"
@@ -163,3 +170,11 @@ class State:
     round: int         # Number of this round, from 0
     T: float           # Temperature of the run, K
     pool: np.ndarray   # (m, d) candidate points: uniform in the domain and near its ordered states
+    missed: np.ndarray = None # (n, d) what the model before its round said of each row's μ, less the row's μ, eV/site; NaN where there was none
+
+    @functools.cached_property
+    def predicted(self): # g (k, m), μ (k, m, d), H (m, d, d)
+        "What the committee's k members say of the pool: free energy, slopes, and their mean curvature, eV/site; computed once. ValueError without a model or a pool"
+        if self.model is None: raise ValueError("no model has been fitted yet; ask a space-filling criterion in the first round")
+        if not len(self.pool): raise ValueError("the pool of candidates is empty; fill `State.pool`, or give the run a larger `pool`")
+        g, mu, H = self.model.derivatives(self.pool); return g, mu, H

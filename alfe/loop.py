@@ -6,8 +6,7 @@
 __all__ = ['history', 'Run']
 
 # %% ../nbs/30_loop.ipynb #45b9bca3
-import functools, os, shutil, sys, threading, time
-from concurrent.futures import Future, wait, FIRST_COMPLETED
+import functools, os, shutil, sys, time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable
@@ -16,23 +15,28 @@ import pandas as pd
 from tqdm.std import tqdm
 from .core import Rows, State, rng_of, seed_of
 from .oracle import Waiting, failed, measure
+from .executors import landing
 from .store import Store, describe, save_file, sha256
-from .symmetry import novel
 from .idnn import IDNN
-from .train import errors, load, train
-from .space_filling import billiard_walk, slices
+from .train import errors, train
+from .tune import Tuning, load_model, search, train_settings, with_parameters
+from .space_filling import billiard_walk
+from .pools import pool
+from .select import first_new
+from .criteria import default_mix, default_start
 
 # %% ../nbs/30_loop.ipynb #00a17081
-def _propose(criterion, n, state, known, seed): # Up to n new points from one criterion
+def _propose(criterion, n, state, known, seed, choose, offer): # Up to n new points from one criterion
     name, got = criterion.__name__, np.empty((0, state.domain.d))
     for attempt in range(4):
         if len(got) == n: break
-        try: pts = np.asarray(criterion(state, n << attempt, rng_of(seed, state.round, 'ask', name, attempt)), float)
+        try: pts = np.asarray(criterion(state, n*offer << attempt, rng_of(seed, state.round, 'ask', name, attempt)), float)
         except Exception as e: raise RuntimeError(f"the criterion {name} failed in round {state.round}{' (there is no model yet)' if state.model is None else ''}: {type(e).__name__}: {e}") from e
         if pts.ndim != 2 or pts.shape[1] != state.domain.d: raise ValueError(f"the criterion {name} must return points of shape (n, {state.domain.d}), not {pts.shape}")
         try: pts = state.domain.pull(state.domain.check(pts, tol=1e-9), 5e-3)
         except ValueError as e: raise ValueError(f"the criterion {name} left the domain: {e}") from e
-        got = np.concatenate([got, pts[novel(pts, np.concatenate([known, got]), state.order.group, state.domain.widths)]])[:n]
+        chosen = choose(state, pts, n - len(got), np.concatenate([known, got]), rng_of(seed, state.round, 'choose', name, attempt))
+        got = np.concatenate([got, chosen])
     return got
 
 def _guess(model, points): # The model's μ, zero where it has none
@@ -40,45 +44,26 @@ def _guess(model, points): # The model's μ, zero where it has none
     mu = np.asarray(model.mu(points, outside='nan')); return np.where(np.isfinite(mu), mu, 0.)
 
 # %% ../nbs/30_loop.ipynb #42c2d33b
-def _pool(state, n, rng): # (n, d) candidates: half uniform in the domain, half near its slices of few order parameters
-    return np.concatenate([billiard_walk(state, n - n//2, rng), slices(state, n//2, rng, blend=.2)])
+def _missed(run, rows): # (n, d) μ of the model before each row's round, less the row's μ; NaN where there is none
+    out = np.full(rows.mu.shape, np.nan)
+    for r in np.unique(rows.round):
+        model, mine = run.model_of(r - 1), rows.round == r
+        if model is not None: out[mine] = model.mu(rows.eta[mine], outside='nan') - rows.mu[mine]
+    return out
 
 # %% ../nbs/30_loop.ipynb #4f81e599
 def _asked(run, store, r, bar): # Stage 1: decides on the points of round r
-    t, model, rows = time.time(), run.model_of(r - 1), run.rows
-    state = State(run.system.order, run.system.domain, rows[rows.ok], model, r, run.T, np.empty((0, rows.d)))
-    state = replace(state, pool=_pool(state, run.pool, rng_of(run.seed, r, 'pool')))
+    t, model, rows = time.time(), run.model_of(r - 1), run.rows; good = rows[rows.ok]
+    state = State(run.system.order, run.system.domain, good, model, r, run.T, np.empty((0, rows.d)), _missed(run, good))
+    state = replace(state, pool=pool(state, run.pool, rng_of(run.seed, r, 'pool')))
     points, by, known = np.empty((0, rows.d)), [], rows.asked
     for criterion, n in run.numbers(r).items():
-        new = _propose(criterion, n, state, np.concatenate([known, points]), run.seed)
+        new = _propose(criterion, n, state, np.concatenate([known, points]), run.seed, run.choose, run.offer)
         points, by = np.concatenate([points, new]), by + [criterion.__name__]*len(new)
     if not len(points): raise RuntimeError(f"round {r}: no criterion has a new point to ask for; ask others, or stop here")
     store.event(r, 'asked', points=points.tolist(), by=by, mu=_guess(model, points).tolist(), seconds=time.time() - t)
 
-# %% ../nbs/30_loop.ipynb #fa0ce861
-def _finish(f, job): # Does a job and keeps what comes of it in the future f
-    f.set_running_or_notify_cancel()
-    try: f.set_result(job())
-    except Exception as e: f.set_exception(e)
-    return f
-
-def _in_thread(job): # Does a job in a thread that does not keep the program from ending
-    f = Future(); threading.Thread(target=_finish, args=(f, job), daemon=True).start()
-    return f
-
-def _landing(jobs, executor, timeout): # Yields (key, finished future, or None if there was no answer in time) as jobs land
-    submit = executor.submit if executor else _in_thread if timeout else lambda job: _finish(Future(), job)
-    for batch in ([jobs] if executor else [[j] for j in jobs]):
-        pending = {submit(job): k for k, job in batch}
-        try:
-            while pending:
-                done, _ = wait(pending, timeout, FIRST_COMPLETED)
-                for f in done: yield pending.pop(f), f
-                if not done: yield from ((k, None) for k in pending.values()); break
-        finally:
-            for f in pending: f.cancel()
-
-# %% ../nbs/30_loop.ipynb #db9fcf8c
+# %% ../nbs/30_loop.ipynb #4243436a
 def _rows_of(f, points, T, timeout): # The rows that landed. An executor that cannot do its work is an error, not a failed row
     if f is None: return failed(points, T, f'no answer within {timeout:g} s')
     try: return f.result()
@@ -91,7 +76,7 @@ def _collect(run, store, stage, r, points, by, mu, seeds, bar): # Measures what 
     blocks = [[i for i in range(a, min(a + size, len(points))) if i not in have] for a in range(0, len(points), size)]
     jobs = [(tuple(b), functools.partial(measure, run.oracle, points[b], run.T, [seeds[i] for i in b], mu[b], run.system.domain, run.far)) for b in blocks if b]
     bar.update(len(have))
-    for b, f in _landing(jobs, run.executor, run.timeout):
+    for b, f in landing(jobs, run.executor, run.timeout):
         try: rows = _rows_of(f, points[list(b)], run.T, run.timeout)
         except Waiting as e: waiting.append(str(e)); continue
         store.append(stage, r, b, rows.replace(round=r, by=[by[i] for i in b])); bar.update(len(b))
@@ -117,7 +102,7 @@ def _test_points(run, name, what): # (n, d) points of one test set
     if not isinstance(what, tuple): return domain.check(np.asarray(what, float).reshape(-1, order.d))
     empty = Rows.empty(order.d)
     state = State(order, domain, empty, None, 0, run.T, empty.eta)
-    state = replace(state, pool=_pool(state, run.pool, rng_of(run.seed, 'test', 'pool')))
+    state = replace(state, pool=pool(state, run.pool, rng_of(run.seed, 'test', 'pool')))
     return np.asarray(what[0](state, what[1], rng_of(run.seed, 'test', name)), float)
 
 def _tests(run, store, bar): # Before round 0: measures the test sets
@@ -129,27 +114,51 @@ def _tests(run, store, bar): # Before round 0: measures the test sets
     store.event(0, 'tested', rows=len(rows), failed=int((~rows.ok).sum()), sweeps=float(rows.sweeps.sum()), seconds=time.time() - t)
     if len(rows) and not rows.ok.any(): raise RuntimeError(f"all {len(rows)} test rows failed, the first with: {rows.note[0]}. Mend the oracle and begin in another folder, or run again to go on without tests")
 
-# %% ../nbs/30_loop.ipynb #ccadea54
+# %% ../nbs/30_loop.ipynb #94841456
+def _settings(store, r): # Hyperparameters that the last search before round r has found
+    return next((d['settings'] for q, stage, d in reversed(store.events()) if stage == 'fitted' and q < r and d.get('settings')), [{}])
+
+def _searched(run, store, r, good, model, settings): # Settings after a search, if there is reason for one; and that reason
+    order, domain, tune = run.system.order, run.system.domain, run.tune
+    if tune is None or len(good) < 20: return settings, None if tune is None else ''
+    why = tune.why(model, run.model_of(r - 1), order, good, good.round == r, r)
+    if not why: return settings, ''
+    now, (spec, options) = settings[0], with_parameters(run.model, settings[0])
+    told = [d for q, stage, d in store.events() if (q, stage) == (r, 'trial')]
+    found = search(spec, order, domain, good, seed_of(run.seed, r, 'tune'), tune.trials, tune.space, tune.batch, run.executor, told, lambda trial: store.event(r, 'trial', **trial), run.fit, **options)
+    return [{**now, **p} for p in found.settings(tune.models)], why
+
+# %% ../nbs/30_loop.ipynb #d2d09c15
 def _fitted(run, store, r, bar): # Stage 3: the model of round r
-    t, rows = time.time(), run.rows
-    if not rows.ok.any(): store.event(r, 'fitted', file=None, sha256=None, rows=0, seconds=0.); return
-    given = dict(init=run.model_of(r - 1)) if run.warm else {}
-    model = run.fit(run.model, run.system.order, run.system.domain, rows[rows.ok], seed_of(run.seed, r, 'fit'), committee=run.committee, T=run.T, **given)
+    t, rows = time.time(), run.rows; good = rows[rows.ok]
+    if not len(good): store.event(r, 'fitted', file=None, sha256=None, rows=0, seconds=0.); return
+    fit = functools.partial(train_settings, run.model, order=run.system.order, domain=run.system.domain, rows=good, seed=seed_of(run.seed, r, 'fit'), committee=run.committee, fit=run.fit, T=run.T)
+    old = _settings(store, r); model = fit(settings=old, init=run.model_of(r - 1) if run.warm else None)
+    settings, why = _searched(run, store, r, good, model, old)
+    if settings != old: model = fit(settings=settings)
     name = f'model_{r:03d}.npz'
     digest = save_file(Path(run.path)/name, model.save, store.fault)
-    store.event(r, 'fitted', file=name, sha256=digest, rows=int(rows.ok.sum()), seconds=time.time() - t)
+    store.event(r, 'fitted', file=name, sha256=digest, rows=len(good), settings=settings, searched=why, seconds=time.time() - t)
 
 # %% ../nbs/30_loop.ipynb #b8e42bf8
 def _errors(model, rows): # {'mu0': …, 'mu_order': …}, eV/site; empty if there is nothing to compare
-    return {k: v for k, v in errors(model, rows).items() if k != 'each'} if model is not None and len(rows) else {}
+    return {k: v for k, v in errors(model, rows).items() if k in ('mu0', 'mu_order')} if model is not None and len(rows) else {}
+
+def _noise(rows): # The same of the noise of the rows
+    noise = rows[rows.ok].noise
+    return {k: float(np.sqrt((v**2).mean())) for k, v in (('mu0', noise[:, :1]), ('mu_order', noise[:, 1:])) if v.size}
+
+def _tested(model, rows, name): # Errors on a test set, and their standard errors: {'<name> mu0': …, '<name> mu0 se': …, …}
+    e = errors(model, rows) if model is not None and len(rows) else {}
+    return {f"{name} {k.replace('_se', ' se')}": v for k, v in e.items() if k != 'each'}
 
 def _judged(run, store, r, bar): # Stage 4: what round r has brought
     t, rows, new, old = time.time(), store.rows('round', r), run.model_of(r), run.model_of(r - 1)
-    tests = {f'{name} {k}': v for name, rows in run.test_rows.items() for k, v in _errors(new, rows).items()}
+    tests = {k: v for name, part in run.test_rows.items() for k, v in _tested(new, part, name).items()}
     gains = {}
     for name in dict.fromkeys(rows.by):
         mine = rows[rows.by == name]
-        gains[name] = dict(rows=len(mine), failed=int((~mine.ok).sum()), before=_errors(old, mine), after=_errors(new, mine))
+        gains[name] = dict(rows=len(mine), failed=int((~mine.ok).sum()), sweeps=float(mine.sweeps.sum()), noise=_noise(mine), before=_errors(old, mine), after=_errors(new, mine))
     following = None
     if run.quotas: following = run.quotas({f.__name__: n for f, n in run.ask.items()}, [*(_data(store, q, 'judged')['gains'] for q in range(r)), gains])
     store.event(r, 'judged', errors=tests, new=_errors(old, rows), gains=gains, numbers=following, seconds=time.time() - t)
@@ -159,14 +168,14 @@ def history(
     events # Journal of a store
 ) -> pd.DataFrame: # One line per judged round, index `round`
     """`rows` (good ones, all that trained), `new`, `failed`, `sweeps` of the round; errors in meV/site: '<test set> mu0' and
-    '<test set> mu_order' of the model, 'mu0 of new rows' and 'mu_order of new rows' of the model before; `seconds` of the round"""
+    '<test set> mu_order' of the model and their standard errors '<test set> mu0 se', …, 'mu0 of new rows' and 'mu_order of new rows' of the model before; whether there was a search (`searched`, if there may be one); `seconds` of the round"""
     data, lines = {(r, s): d for r, s, d in events}, []
     for r in sorted(r for r, s in data if s == 'judged'):
         a, m, f, j = (data[r, s] for s in ('asked', 'measured', 'fitted', 'judged'))
         lines.append({'round': r, 'rows': f['rows'], 'new': m['rows'], 'failed': m['failed'], 'sweeps': m['sweeps'], **{k: 1e3*v for k, v in j['errors'].items()},
-                      **{f'{k} of new rows': 1e3*v for k, v in j['new'].items()}, 'seconds': sum(x['seconds'] for x in (a, m, f, j))})
+                      **{f'{k} of new rows': 1e3*v for k, v in j['new'].items()}, **({} if f.get('searched') is None else {'searched': bool(f['searched'])}), 'seconds': sum(x['seconds'] for x in (a, m, f, j))})
     table = pd.DataFrame(lines, columns=None if lines else ['round', 'rows', 'new', 'failed', 'sweeps', 'seconds']).set_index('round')
-    return table[[c for c in table if c != 'seconds'] + ['seconds']]
+    last = [c for c in ('searched', 'seconds') if c in table]; return table[[c for c in table if c not in last] + last]
 
 # %% ../nbs/30_loop.ipynb #0268970b
 def _go(run, store, rounds, end, bar): # All stages that are not done yet, until `end` (monotonic clock)
@@ -175,7 +184,8 @@ def _go(run, store, rounds, end, bar): # All stages that are not done yet, until
     if time.monotonic() < end: bar.set_description('test sets'); _tests(run, store, bar)
     for r, (name, stage) in ((r, s) for r in range(rounds) for s in stages.items()):
         if (r, name) in done: continue
-        if time.monotonic() > end or (name == 'asked' and run.reached()): return
+        if time.monotonic() > end: return
+        if name == 'asked' and (why := run.finished(sum(run.numbers(r).values()))): tqdm.write(f'{run.path.name}: {why}'); return
         bar.set_description(f'round {r}, {name}'); stage(run, store, r, bar)
 
 def _planned(run, store, rounds): # Rows when all is done, rows done already
@@ -197,12 +207,16 @@ def _check_criteria(what, asked): # Refuses what is no {criterion: n}
 
 def _check(run): # Refuses settings that cannot be
     _check_criteria('first', run.first)
-    for name, least in (('seed', 0), ('committee', 1), ('pool', 0)): _number(name, getattr(run, name), least)
+    for name, least in (('seed', 0), ('committee', 1), ('pool', 0), ('offer', 1)): _number(name, getattr(run, name), least)
     if not isinstance(run.test, dict): raise TypeError(f"test must be a dictionary of names and points, numbers, or pairs (criterion, number), not {run.test!r}")
     if run.chunk is not None: _number('chunk', run.chunk, 1)
     if not run.T > 0: raise ValueError(f"the temperature must be positive, in kelvin, not {run.T!r}")
     if not callable(run.oracle): raise TypeError(f"the oracle must be callable as oracle(points, T, seeds, mu=None), and {run.oracle!r} is not")
     if run.executor is not None and not hasattr(run.executor, 'submit'): raise TypeError(f"{run.executor!r} is no executor: it has no method `submit`")
+    if run.tune is not None and not isinstance(run.tune, Tuning): raise TypeError(f"tune must be a Tuning, such as Tuning(trials=20), or None, not {run.tune!r}")
+    for what, fs in (('choose', (run.choose,)), ('stop', run.stop)):
+        for f in fs:
+            if not callable(f): raise TypeError(f"{what}: {f!r} is no function")
     if run.timeout is not None and not run.timeout > 0: raise ValueError(f"timeout must be a positive number of seconds, not {run.timeout!r}")
 
 # %% ../nbs/30_loop.ipynb #88b303cf
@@ -217,26 +231,29 @@ class Run:
     T: float = None         # Temperature, K; None: the system's
     model: IDNN = IDNN()    # Form of the network
     seed: int = 0           # All randomness follows from it
-    ask: dict = None        # Numbers of points of each criterion in a round, {criterion: n}; None: 200 of the billiard walk
-    first: dict = None      # The same for rounds without a model; None: as many in total, by the billiard walk
+    ask: dict = None        # Numbers of points of each criterion in a round, {criterion: n}; None: 200, by `default_mix`
+    first: dict = None      # The same for rounds without a model; None: as many in total, by `default_start`
     oracle: Callable = None # What is asked; None: the system's Monte Carlo
     test: dict = None       # Test sets {name: points, number, or (criterion, number)}; None: 100 uniform points; {}: none
     committee: int = 4      # Number of networks
     pool: int = 20000       # Number of candidates that criteria choose from
+    choose: Callable = first_new # (state, points, n, known, rng) -> at most n of the points that a criterion offers; see `alfe.select`
+    offer: int = 1          # How many times more points than its number a criterion offers for that
     far: float = None       # A row that lands farther than this from its point has failed, in η; None: wherever in the domain
     fit: Callable = train   # What fits a model, with the arguments of `train`
     warm: bool = False      # Begin each fit from the model of the round before
+    tune: Tuning = None     # When and how to search for hyperparameters; None: never
     quotas: Callable = None # (numbers, gains of all rounds) -> numbers of the next round, by criterion name; None: always `ask`
     executor: Any = None    # `concurrent.futures.Executor` for the oracle; None: in this process
     chunk: int = None       # Points that are measured and committed together; None: as the oracle likes, or 64 per core
     timeout: float = None   # Seconds without any answer after which outstanding points have failed; None: wait for ever
-    target: dict = None     # Stop when all these errors are reached, named as in `history`, meV/site
+    stop: tuple = ()        # Rules (history, number of rows of the next round) -> why to stop, or nothing; see `alfe.stopping`
 
     def __post_init__(self):
         def default(name, make): getattr(self, name) is None and object.__setattr__(self, name, make())
         default('T', lambda: self.system.T); default('oracle', lambda: self.system.monte_carlo())
-        default('ask', lambda: {billiard_walk: 200}); default('test', lambda: {'uniform': 100}); _check_criteria('ask', self.ask)
-        default('first', lambda: {billiard_walk: sum(self.ask.values())})
+        default('ask', lambda: default_mix(200, self.system.order)); default('test', lambda: {'uniform': 100}); _check_criteria('ask', self.ask)
+        default('first', lambda: default_start(max(1, sum(self.ask.values())), self.system.order))
         object.__setattr__(self, 'path', Path(self.path)); _check(self)
         try: self._read(self.settings).close()
         except FileNotFoundError: # a new run
@@ -247,7 +264,7 @@ class Run:
     @property
     def settings(self) -> dict:
         "All settings that decide on the results, as plain values"
-        names = ('T', 'model', 'seed', 'ask', 'first', 'oracle', 'test', 'committee', 'pool', 'far', 'fit', 'warm', 'quotas')
+        names = ('T', 'model', 'seed', 'ask', 'first', 'oracle', 'test', 'committee', 'pool', 'choose', 'offer', 'far', 'fit', 'warm', 'tune', 'quotas')
         return {'system': getattr(self.system, 'name', type(self.system).__name__), 'order': describe(self.system.order), **{k: describe(getattr(self, k)) for k in names}}
     def _read(self, settings=None): return Store(self.path/'store.sqlite', settings, write=False)
     @property
@@ -264,6 +281,15 @@ class Run:
         "One line per round: rows, sweeps, errors in meV/site, seconds; see the function `history`"
         with self._read() as s: return history(s.events())
     @property
+    def gains(self) -> list: # Of each judged round: {criterion: dict(rows, failed, sweeps, noise, before, after)}, errors in eV/site
+        "What each criterion asked for and found, round by round; see the notebook *quotas*"
+        with self._read() as s: return [data['gains'] for _, stage, data in s.events() if stage == 'judged']
+    @property
+    def trials(self) -> pd.DataFrame:
+        "One line per trial of all searches for hyperparameters: `round`, `number`, `score`, errors in meV/site, what was tried"
+        with self._read() as s: found = [(r, d) for r, stage, d in s.events() if stage == 'trial']
+        return pd.DataFrame([{'round': r, 'number': d['number'], 'score': d['score'], **{k: d[k] and 1e3*d[k] for k in ('mu0', 'mu_order')}, 'failed': d['failed'], 'seconds': d['seconds'], **d['drawn']} for r, d in found])
+    @property
     def free_energy(self): # `FreeEnergy`
         "The newest model, None before the first fit"
         with self._read() as s: return self.model_of(max((r for r, stage, _ in s.events() if stage == 'fitted'), default=-1))
@@ -276,7 +302,7 @@ class Run:
         if not done: return None
         path = self.path/done[-1]['file']
         if not path.exists() or sha256(path) != done[-1]['sha256']: raise ValueError(f"{path} is missing, or is not the file that this run wrote; restore it from a copy")
-        return load(path)
+        return load_model(path)
 
     def numbers(self,
         round:int # Number of the round
@@ -285,13 +311,10 @@ class Run:
         with self._read() as s: judged, fitted = _data(s, round - 1, 'judged') or {}, [data for r, stage, data in s.events() if stage == 'fitted' and r < round and data['file']]
         return {f: int((judged.get('numbers') or {}).get(f.__name__, n)) for f, n in self.ask.items()} if fitted else self.first
 
-    def reached(self) -> str: # Empty if not
-        "Which errors in `target` are reached, in words, once all of them are. ValueError if one of them does not exist"
+    def finished(self, following:int=0) -> str: # Empty if none
+        "Why the rules in `stop` end this run before a round of `following` rows"
         h = self.history
-        if not self.target or not len(h): return ''
-        if odd := set(self.target) - set(h.columns): raise ValueError(f"target: there is no error called {', '.join(sorted(odd))}; there are {', '.join(c for c in h.columns if ' ' in c)}")
-        now = h.iloc[-1]
-        return 'target reached: ' + ', '.join(f'{k} {now[k]:.3g} meV' for k in self.target) if all(now[k] <= v for k, v in self.target.items()) else ''
+        return next(filter(None, (rule(h, following) for rule in self.stop)), '') if len(h) else ''
 
     def loop(self,
         rounds:int, # Number of rounds in all, those that are done included
@@ -299,7 +322,7 @@ class Run:
         progress:bool=None, # Show a progress bar; None: on a terminal and in Jupyter
         fault=lambda step: None # For tests: called before each write
     ): # This run
-        """Goes on until `rounds` rounds are done, the target is reached, or the time is up. It can be killed at any moment and called again.
+        """Goes on until `rounds` rounds are done, a rule of `stop` ends the run, or the time is up. It can be killed at any moment and called again.
 
         BlockingIOError if another process runs this folder, OSError if the disk is full, RuntimeError if all rows of a round failed."""
         _number('rounds', rounds, 0)
@@ -315,7 +338,8 @@ class Run:
         with self._read() as s: events, rows = s.events(), self.rows
         r, stage, _ = events[-1] if events else (0, 'made', 0); h = history(events)
         lines = [f"{self.path.name}: {len(h)} round{'s'*(len(h) != 1)} done, last stage: {stage}, round {r}", repr(rows)]
-        errors = ', '.join(f'{c} {h[c].iloc[-1]:.3g} meV' for c in h.columns if ' ' in c) if len(h) else ''
+        said = {c: f'{c} {h[c].iloc[-1]:.3g}' + (f" ± {h[c + ' se'].iloc[-1]:.1g}" if c + ' se' in h else '') for c in h.columns if ' ' in c and not c.endswith(' se')} if len(h) else {}
+        errors = ', '.join(f'{v} meV' for v in said.values())
         return '\n'.join(lines + [errors]*bool(errors))
     def __repr__(self): return self.status()
-    def _repr_html_(self): return '<p>' + self.status().replace('\n', '<br>') + '</p>' + self.history.drop(columns='seconds').round(3).to_html()
+    def _repr_html_(self): return '<p>' + self.status().replace('\n', '<br>') + '</p>' + self.history[[c for c in self.history if c != 'seconds' and not c.endswith(' se')]].round(3).to_html()

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import matplotlib.pyplot as plt
-from . import plots
+from . import asking_plots, plots
 from . import __version__
-from .metrics import calibration, compact, directions, minimum_path, table
+from .metrics import by_criterion, calibration, compact, misfits, table
+from .minima import directions, minimum_path
 from .store import save_file, sha256
 
 # %% ../nbs/46_report.ipynb #17e70510
@@ -79,7 +80,11 @@ def _learning(run): # The history of the run
     shown = compact(h).reset_index()
     curves = [_figure(plots.learning_curve(h, c), f'Error of {name} on test rows against the number of rows.')
               for c, name in (('mu0', 'μ₀'), ('mu_order', f'the ordering slopes {_slopes(run.rows.d)}')) if any(str(k).endswith(' ' + c) for k in h.columns)]
-    return _table(shown, f'One line per round. Errors of μ₀ / of {_slopes(run.rows.d)} are root mean squares in meV per site: on test rows, which never train, and, of the model before, on the new rows that it had not seen.') + _figures(*curves)
+    return _table(shown, f'One line per round. Errors of μ₀ / of {_slopes(run.rows.d)} are root mean squares in meV per site: on test rows, which never train, and, of the model before, on the new rows that it had not seen.') + _ended(run) + _figures(*curves)
+
+def _ended(run): # Why the run goes no further
+    why = run.finished(sum(run.numbers(len(run.history)).values()))
+    return f'<p>The run has ended: {_text(why)}.</p>' if why else ''
 
 # %% ../nbs/46_report.ipynb #1d5c89e3
 def _accuracy(run, tab): # Errors by region, measured against learned
@@ -111,12 +116,25 @@ def _landscape(run): # g and μ along lines, the map, the minimum path
 def _questions(run): # Who asked for which points, and what they cost
     rows = run.rows
     if not len(rows): return '<p>Nothing has been measured yet.</p>'
-    by = pd.DataFrame({'by': rows.by, 'failed': ~rows.ok, 'sweeps': rows.sweeps}).groupby('by', sort=False).agg(rows=('failed', 'size'), failed=('failed', 'sum'), sweeps=('sweeps', 'sum'))
-    figures = [(plots.who_asked(rows), 'Where each criterion put its points.'), (plots.asked_per_round(rows), 'Rows of each criterion, round by round.'),
-               (plots.coverage(rows), 'Where rows landed; later rounds are darker.')]
-    if rows.sweeps.any(): figures.append((plots.sweeps(rows), 'Cost of a row in sweeps.'))
-    if np.isfinite(rows.acceptance).any(): figures.append((plots.acceptance(rows), 'Accepted share of attempted flips.'))
-    return _table(by.reset_index().rename(columns={'by': 'criterion'})) + _figures(*(_figure(*f) for f in figures))
+    gains = run.gains; figures = [(asking_plots.who_asked(rows), 'Where each criterion put its points.'), (asking_plots.asked_per_round(rows), 'Rows of each criterion, round by round.'),
+               *((asking_plots.surprise(gains, k), f'Error of the model before each round on the new rows of each criterion: {name}.') for k, name in (('mu0', 'μ₀'), ('mu_order', _slopes(rows.d))) if any(k in g['before'] for r in gains for g in r.values())),
+               (asking_plots.coverage(rows), 'Where rows landed; later rounds are darker.')]
+    if rows.sweeps.any(): figures.append((asking_plots.sweeps(rows), 'Cost of a row in sweeps.'))
+    if np.isfinite(rows.acceptance).any(): figures.append((asking_plots.acceptance(rows), 'Accepted share of attempted flips.'))
+    return _asked(by_criterion(rows, gains), _slopes(rows.d)) + _figures(*(_figure(*f) for f in figures))
+
+def _asked(found, slopes): # What `by_criterion` says, in few columns
+    shown = found[['rows', 'failed', 'sweeps']].copy()
+    shown['share, %'] = [f'{a:.0f} → {b:.0f}' for a, b in zip(found['first share'], found['last share'])]
+    for k in ('found', 'left'): shown[f'{k}, meV'] = ['–' if a != a else f'{a:.2f}' + ('' if b != b else f' / {b:.2f}') for a, b in zip(found[f'mu0 {k}'], found[f'mu_order {k}'])]
+    return _table(shown.reset_index(), f'Share: of the points of the first round in which the criterion asked, and of the last round of the run. Errors of μ₀ / of {slopes} on the rows that the criterion asked for, root mean squares over all rounds but the first: found, of the model before the round, which had not seen them; left, of the model that they have trained.')
+
+def _searches(run): # Searches for better settings, empty if there were none
+    tried = run.trials
+    if tried is None or not len(tried): return ''
+    shown = tried.reset_index(); shown = shown.drop(columns='index', errors='ignore').dropna(axis=1, how='all')
+    return _figures(_figure(asking_plots.trials(tried), 'Settings that were tried, by round: error on rows that a network left out, relative to the spread of the slopes. The line is the best so far; crosses failed.')) \
+        + '<details><summary>All settings that were tried</summary>' + _table(shown, 'Errors mu0 and mu_order in meV per site.') + '</details>'
 
 # %% ../nbs/46_report.ipynb #e1a0e969
 def _failures(run): # Failed rows with their reasons
@@ -132,10 +150,9 @@ def _failures(run): # Failed rows with their reasons
 def _shares(run): # Error over spread, by region and component group
     out = []
     for region, rows in run.test_rows.items():
-        rows = rows[rows.ok]; delta, std = (np.asarray(f(rows.eta, outside='nan')) for f in (run.free_energy.mu, run.free_energy.mu_std))
-        known = np.isfinite(delta).all(1); r = np.sqrt(((delta - rows.mu)[known]**2).sum(0)), np.sqrt((std[known]**2).sum(0))
+        delta, _, std = misfits(run.free_energy, rows, spread=True)
         groups = {'μ₀': slice(0, 1), _slopes(rows.d): slice(1, None)}
-        out.append({'region': region, **{k: np.linalg.norm(r[0][s])/max(np.linalg.norm(r[1][s]), 1e-12) for k, s in groups.items() if r[0][s].size}})
+        out.append({'region': region, **{k: np.linalg.norm(delta[:, s])/max(np.linalg.norm(std[:, s]), 1e-12) for k, s in groups.items() if delta[:, s].size}})
     return pd.DataFrame(out)
 
 # %% ../nbs/46_report.ipynb #8adcc0a9
@@ -190,8 +207,9 @@ def page(
     tests = {k: r for k, r in run.test_rows.items() if len(r)}
     tab = table(run.free_energy, tests) if run.free_energy is not None and tests else pd.DataFrame()
     sections = {'What was learned': _headline(run, tab), 'Settings and provenance': _settings(run), 'Learning': _learning(run), 'Accuracy': _accuracy(run, tab), 'Landscape': _landscape(run),
-                'Questions and their cost': _questions(run), 'Failures': _failures(run), 'Uncertainty': _uncertainty(run),
+                'Questions and their cost': _questions(run), 'Searches for settings': _searches(run), 'Failures': _failures(run), 'Uncertainty': _uncertainty(run),
                 'Reproducibility': _repeat(run)}
+    sections = {t: s for t, s in sections.items() if s}
     ids = {t: t.lower().replace(' ', '-') for t in sections}
     nav = ' '.join(f'<a href="#{ids[t]}">{t}</a>' for t in sections)
     body = ''.join(f'<section id="{ids[t]}"><h2>{t}</h2>{s}</section>' for t, s in sections.items())

@@ -32,12 +32,12 @@ def _count(n):
     return int(n)
 
 # %% ../nbs/20_space_filling.ipynb #a1fc466f
-def _fly(B, y, rng, steps, tau, limit):
-    "Where walkers from y (n, d) are after `steps` billiard steps of mean length tau between the walls B y <= 1"
+def _fly(B, y, rng, steps, tau, limit, each=1):
+    "Where walkers from y (n, d) are after `steps` billiard steps of mean length tau between the walls B y <= 1, and after each - 1 more: (each, n, d)"
     N = 2*B/(B**2).sum(1)[:, None]
-    G, out = N@B.T, y.copy()
-    who, left = np.arange(len(y)), np.full(len(y), steps)
-    y, v, home, room, speed = out.copy(), np.empty_like(y), out.copy(), np.empty((len(y), len(B))), np.empty((len(y), len(B)))
+    G, out = N@B.T, np.empty((each, *y.shape))
+    who, left = np.arange(len(y)), np.full(len(y), steps + each - 1)
+    y, v, home, room, speed = y.copy(), np.empty_like(y), y.copy(), np.empty((len(y), len(B))), np.empty((len(y), len(B)))
     rest, bounces, new = np.zeros(len(y)), np.zeros(len(y), int), np.ones(len(y), bool)
     while len(who):
         if new.any():                                         # these begin a step
@@ -55,29 +55,33 @@ def _fly(B, y, rng, steps, tau, limit):
         lost = bounces > limit
         y[lost], new = home[lost], arrived | lost             # a lost step stays where it began
         left = left - new
+        done = new & (left < each)
+        out[each - 1 - left[done], who[done]] = y[done]
         if (left == 0).any():
-            out[who[left == 0]], on = y[left == 0], left > 0
+            on = left > 0
             who, left, y, v, home, room, speed, rest, bounces, new = (a[on] for a in (who, left, y, v, home, room, speed, rest, bounces, new))
     return out
 
 # %% ../nbs/20_space_filling.ipynb #aad93ddd
 def walk(
     domain, # `Domain` to fill
-    n, # Number of points, each the end of a walker of its own
+    n, # Number of points
     rng, # Random generator
-    steps=10, # Steps of each walker
-    start=None, # Where they start, (d,) or (n, d); the centre if None
+    steps=10, # Steps of each walker before its first point
+    start=None, # Where they start, (d,) or one each (n/each, d); the centre if None
     tau=1., # Mean path length of a step, in units of the domain's mean width through the centre in its round frame
     limit=200, # Bounces after which a step is abandoned
-) -> np.ndarray: # Points (n, d), independent, never outside
+    each=1, # Points of each walker, of successive steps; 1: all points are independent
+) -> np.ndarray: # Points (n, d), never outside; the first points of all walkers, then their second ones, and so on
     "Uniform points by the billiard walk; ValueError if `start` is outside or a number is out of range"
-    n = _count(n)
+    n, each = _count(n), _count(each)
+    if each < 1: raise ValueError(f"each walker must leave at least 1 point, not {each}")
     if not (steps >= 1 and tau > 0 and limit >= 0): raise ValueError(f"a walk needs steps >= 1, tau > 0 and limit >= 0, not {steps}, {tau} and {limit}")
-    start = domain.check(np.broadcast_to(domain.center if start is None else start, (n, domain.d)))
+    start = domain.check(np.broadcast_to(domain.center if start is None else start, (-(-n//each), domain.d)))
     B, M = _frame(domain)
-    y, tau = (start - domain.center)@np.linalg.inv(M), tau*(1/B.max(0) - 1/B.min(0)).mean()
-    for i in range(0, n, 1024): y[i:i+1024] = _fly(B, y[i:i+1024], rng, steps, tau, limit)
-    return domain.pull(domain.center + y@M)
+    y, tau, out = (start - domain.center)@np.linalg.inv(M), tau*(1/B.max(0) - 1/B.min(0)).mean(), np.empty((each, *start.shape))
+    for i in range(0, len(y), 1024): out[:, i:i+1024] = _fly(B, y[i:i+1024], rng, steps, tau, limit, each)
+    return domain.pull(domain.center + out.reshape(-1, domain.d)[:n]@M)
 
 # %% ../nbs/20_space_filling.ipynb #e80a3294
 def billiard_walk(

@@ -123,7 +123,7 @@ class FreeEnergy:
     domain: Domain        # Where it is defined
     constant: np.ndarray  # (m,) additive constants, so that g = 0 at `reference`
     reference: np.ndarray # (d,) where g = 0
-    notes: dict           # About the fit: rows used, validation errors (eV/site), λ
+    notes: dict           # About the fit: rows used, validation errors (eV/site), λ, the numbers of the rows that each member left out (`held`)
 
     @property
     def T(self) -> float:
@@ -159,6 +159,12 @@ class FreeEnergy:
     def hessian(self, eta, T=None, outside:str='raise') -> np.ndarray: # (..., d, d)
         "Curvature ∂²g/∂η²"
         return self._of(eta, T, outside, 2).mean(0)
+    def derivatives(self, eta) -> tuple: # g (m, n), μ (m, n, d), H (n, d, d)
+        "All at once for points (n, d): g and μ of each member and the mean curvature; cheaper than one after the other. ValueError if a point is outside"
+        eta = self.domain.check(eta, 1e-9); parts = []
+        for part in np.array_split(eta, max(1, -(-len(eta)//2048))):
+            g, mu, H = evaluate(self.form, self.params, part, 2); parts.append((g + self.constant[:, None], mu, H.mean(0)))
+        return tuple(np.concatenate(a, axis) for a, axis in zip(zip(*parts), (1, 1, 0)))
     def _spread(self, values): # Standard deviation over the committee
         return values.std(0, ddof=1) if self.members > 1 else np.full(values.shape[1:], np.nan)
     def std(self, eta, T=None, outside:str='raise') -> np.ndarray: # (...)
@@ -172,7 +178,7 @@ class FreeEnergy:
         return self._of(eta, T, outside, 1)
     def save(self, path):
         "Writes the model to one file (npz, no pickle); `load` gives it back to the last bit"
-        _save(self, path)
+        _write(path, *_packed(self))
     def __repr__(self):
         return f"FreeEnergy at {self.T:g} K of {self.domain.d} order parameters: {self.members} networks {self.form.spec.hidden}, {self.notes['rows']} rows"
     def _repr_markdown_(self):
@@ -237,7 +243,7 @@ def train(
     parts = [(_slope_loss, [torch.tensor(np.ascontiguousarray(a)) for a in arrays])]
     parts += [_bend_part(shape, theta, good, domain, spread, weight, floor, rng_of(seed, 'bend', i)) for i in range(curvatures)]
     params = _descend(start, parts, masks, steps, rate, decay)
-    notes = dict(rows=n, left_out=len(rows) - n, seed=str(seed), steps=steps, landau_penalty=float(lam))
+    notes = dict(rows=n, left_out=len(rows) - n, seed=str(seed), steps=steps, landau_penalty=float(lam), held=[np.flatnonzero(~m).tolist() for m in masks])
     return _finished(shape, {**params, 'landau': theta}, domain, good, masks, notes)
 
 def _finished(shape, params, domain, rows, masks, notes): # The model, with its constants and validation errors
@@ -253,29 +259,31 @@ def _rms(delta): # Root mean squares of (n, d) errors, of μ₀ and of the other
 def errors(
     model:FreeEnergy, # A model
     rows:Rows # Rows to compare with, best such that did not train it; failed ones and those outside the domain do not count
-) -> dict: # `mu0`, `mu_order` and `each` (d,), eV/site; empty if no row can be compared
-    "Root mean square errors of the slopes: of μ₀, of the other components together, and of each"
+) -> dict: # `mu0`, `mu_order`, their standard errors `mu0_se`, `mu_order_se`, and `each` (d,), eV/site; empty if no row can be compared
+    "Root mean square errors of the slopes: of μ₀, of the other components together, and of each; and how well so many rows fix them"
     rows = rows[rows.ok]; rows = rows[model.domain.contains(rows.eta, 1e-9)] if len(rows) else rows
     if not len(rows): return {}
     delta = model.mu(rows.eta, rows.T) - rows.mu
-    return {**_rms(delta), 'each': np.sqrt((delta**2).mean(0))}
+    rms = _rms(delta); square = {'mu0': delta[:, 0]**2, 'mu_order': (delta[:, 1:]**2).sum(1)/max(delta.shape[1] - 1, 1)}
+    se = {k + '_se': float(square[k].std(ddof=1)/(2*v*np.sqrt(len(delta)))) if len(delta) > 1 and v else float('nan') for k, v in rms.items()}
+    return {**rms, **se, 'each': np.sqrt((delta**2).mean(0))}
 
 # %% ../nbs/12_train.ipynb #3b71455b
 _VERSION = 1 # of the file format
 
-def _save(model, path): # Writes the npz file
+def _packed(model): # Head and arrays of the file
     f, inv = model.form, model.form.invariants
     head = dict(format='alfe free energy', version=_VERSION, spec=asdict(f.spec), T=f.T, free=f.free, delta=f.delta, unit=f.unit,
                 walls=list(model.domain.walls), notes=model.notes)
     parts = dict(form={k: getattr(f, k) for k in ('Q', 'interval', 'directions', 'widths', 'size', 'center', 'scale')}, invariants=vars(inv), params=model.params,
                  domain={k: v for k, v in vars(model.domain).items() if k != 'walls'})
     arrays = {f'{part}.{k}': np.asarray(v) for part, values in parts.items() for k, v in values.items()}
-    with open(path, 'wb') as file: np.savez(file, head=np.array(json.dumps(head)), **arrays, constant=model.constant, reference=model.reference)
+    return head, {**arrays, 'constant': model.constant, 'reference': model.reference}
 
-def load(
-    path # A file that `FreeEnergy.save` wrote
-) -> FreeEnergy:
-    "The model in a file. FileNotFoundError if there is none; ValueError if it is no such file, damaged, or of a later version"
+def _write(path, head, arrays): # One npz file
+    with open(path, 'wb') as file: np.savez(file, head=np.array(json.dumps(head)), **arrays)
+
+def _read(path): # Head and arrays of a file. FileNotFoundError, ValueError as for `load`
     path = Path(path)
     if not path.exists(): raise FileNotFoundError(f"{path}: there is no such file")
     try:
@@ -283,13 +291,24 @@ def load(
         head = json.loads(str(got.pop('head')))
     except (ValueError, KeyError, EOFError, OSError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as e:
         raise ValueError(f"{path} is not a free energy that alfe has saved, or it is damaged ({e})") from e
-    if head.get('format') != 'alfe free energy': raise ValueError(f"{path} holds no free energy but {head.get('format')!r}")
+    if not str(head.get('format')).startswith('alfe '): raise ValueError(f"{path} holds no free energy but {head.get('format')!r}")
     if head['version'] > _VERSION:
         raise ValueError(f"{path} has version {head['version']} of the file format, and this alfe reads up to {_VERSION}: update alfe")
-    try: return _loaded(head, got)
+    return head, got
+
+def load(
+    path # A file that `FreeEnergy.save` wrote
+) -> FreeEnergy:
+    "The model in a file. FileNotFoundError if there is none; ValueError if it is no such file, damaged, or of a later version"
+    head, got = _read(path)
+    if head['format'] != 'alfe free energy': raise ValueError(f"{path} holds no free energy of one form but {head['format']!r}; `load_model` of the notebook tune reads it")
+    return _loaded(path, head, got)
+
+def _loaded(path, head, got): # The model from the JSON text and the arrays of a file
+    try: return _unpacked(head, got)
     except (KeyError, TypeError) as e: raise ValueError(f"{path} is incomplete: {e} is missing or wrong") from e
 
-def _loaded(head, got): # The model from the JSON text and the arrays of a file
+def _unpacked(head, got): # The same; an entry that is missing raises KeyError
     part = lambda name: {k.split('.')[1]: v for k, v in got.items() if k.startswith(name + '.')}
     spec = IDNN(**{k: tuple(v) if isinstance(v, list) else v for k, v in head['spec'].items()})
     shape = Form(spec, Invariants(**part('invariants')), **part('form'), **{k: head[k] for k in ('T', 'free', 'delta', 'unit')})

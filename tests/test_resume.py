@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from alfe.core import Rows, rng_of
+from alfe.stopping import target_error
 from alfe.store import Store
 import small
 from test_store import ctx
@@ -203,4 +204,4 @@ def test_other_settings_are_refused(tmp_path):
                           (dict(oracle=replace(small.oracle, noise=.1)), 'oracle.noise: 0.002 -> 0.1'), (dict(model=small.IDNN(hidden=(7,), degree=4, landau=(4, 1))), 'model.hidden')]:
         with pytest.raises(ValueError, match='other settings') as e: small.make(tmp_path, **changes)
         assert line in str(e.value)
-    small.make(tmp_path, chunk=7, timeout=5., target={'uniform mu0': 1.})  # these change no result
+    small.make(tmp_path, chunk=7, timeout=5., stop=(target_error({'uniform mu0': 1.}),))  # these change no result
