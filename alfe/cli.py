@@ -204,7 +204,11 @@ def _shown(run): # The history of a run as text
 def _line(run, r): # Round r in one line
     from alfe.metrics import compact
     h, by = compact(run.history).loc[r], list(run.rows.by[run.rows.round == r]); errors = ', '.join(f'{k} {v}' for k, v in h.items() if isinstance(v, str))
-    return f"round {r}: {h['rows']} rows, {h['failed']} failed; errors {errors or 'unknown'}; asked " + ', '.join(f'{k} {by.count(k)}' for k in dict.fromkeys(by))
+    return f"round {r}: {h['rows']} rows, {h['failed']} failed; errors {errors or 'unknown'}; asked " + ', '.join(f'{k} {by.count(k)}' for k in dict.fromkeys(by)) + _search(run, r)
+
+def _search(run, r): # What the search for hyperparameters of round r has brought, if there was one
+    t = run.trials; t = t[(t['round'] == r) & t['score'].notna()] if len(t) else t
+    return f"; searched {len(t)} settings: error score {t.score.iloc[0]:.3g} of the present one, {t.score.min():.3g} of the best" if len(t) else ''
 
 def _rounds(run, rounds): # All rounds. Where no bar can be shown, each is told in a line when it is done
     if sys.stderr.isatty(): run.loop(rounds); return # with a bar
@@ -229,7 +233,7 @@ def _run(a):
 def _resume(a): config, folder = found(a.folder); _go(config, folder, a.rounds)
 def _status(a): # Reads without the lock
     config, folder = found(a.folder)
-    run = run_of(config, folder); print('\n'.join(run.status().splitlines()[:2])); print(_shown(run))
+    run = run_of(config, folder); print('\n'.join(run.status().splitlines()[:2])); print(_shown(run)); (why := run.finished()) and print(f'The run has ended: {why}')
 def _report(a):
     from alfe.report import report
     config, folder = found(a.folder)

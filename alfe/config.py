@@ -7,13 +7,13 @@ __all__ = ['LCO', 'NI_AL', 'B2', 'OWN', 'SHIPPED', 'KEYS', 'SECTIONS', 'positive
            'confidence', 'text', 'list_of', 'one_of', 'mc_cell', 'stored', 'Key', 'criterion', 'checked', 'read_config',
            'template']
 
-# %% ../nbs/50_config.ipynb #b6597d86
+# %% ../nbs/50_config.ipynb #8756ef1c
 import difflib, importlib, json, sys, tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
 
-# %% ../nbs/50_config.ipynb #19f2204c
+# %% ../nbs/50_config.ipynb #47e9e339
 def _expect(ok, what): # Raises unless ok
     if not ok: raise ValueError(f'expected {what}')
 
@@ -42,7 +42,7 @@ def text(v): # A text
     "A check: a text in quotes"
     _expect(isinstance(v, str) and v.strip(), 'a text in quotes'); return v
 
-# %% ../nbs/50_config.ipynb #7f4f23d2
+# %% ../nbs/50_config.ipynb #ace834c4
 def list_of(
     check:Callable, # Check of one entry
     lengths=None # Allowed lengths, None: any but 0
@@ -69,7 +69,7 @@ def _closest(name, names): # '; did you mean …?' if something is near
     near = difflib.get_close_matches(str(name), list(names), 1, .5)
     return f'; did you mean {near[0]}?' if near else ''
 
-# %% ../nbs/50_config.ipynb #0850dbab
+# %% ../nbs/50_config.ipynb #a3788899
 def _integer(v): # An integer
     "A check: an integer"
     _expect(_is(v, int), 'an integer'); return v
@@ -79,14 +79,14 @@ def mc_cell(v): # Multiples of a cell, or the vectors of one
     if isinstance(v, list) and v and isinstance(v[0], list): return tuple(zip(*list_of(list_of(_integer, (3,)), (3,))(v))) # rows of the file are columns of a `Supercell`
     return list_of(several, (3,))(v)
 
-# %% ../nbs/50_config.ipynb #ed2855ab
+# %% ../nbs/50_config.ipynb #fbc2d3bf
 def stored(v): # The name of a check structure
     "A check: the name of a structure stored in the expansion file"
     _expect(isinstance(v, str) and v.strip() and Path(v).suffix.lower() not in ('.cif', '.vasp', '.json'),
             'the name of a structure stored in the expansion file, not a file: `alfe fit … --ordering FILE` stores it under the name of the file')
     return v
 
-# %% ../nbs/50_config.ipynb #2b85804e
+# %% ../nbs/50_config.ipynb #7238f2d6
 @dataclass(frozen=True)
 class Key:
     "One key of the file"
@@ -156,7 +156,7 @@ def criterion(
     if ':' in name:
         module, function = name.split(':', 1); sys.path.insert(0, '')
         try: found = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError) as e: raise ValueError(f'the criterion {name} cannot be imported ({e})') from e
+        except Exception as e: raise ValueError(f'the criterion {name} cannot be imported ({type(e).__name__}: {e})') from e
         finally: sys.path.remove('')
         if not callable(found): raise ValueError(f'{name} is not a function')
         return found
@@ -219,7 +219,7 @@ def _mix(s, asked): # {name of a criterion: number of points} for section s
     mix = dict(first=default_start, ask=default_mix)[s](asked['points'])
     return {f.__name__: n for f, n in mix.items() if n}
 
-# %% ../nbs/50_config.ipynb #e107c36e
+# %% ../nbs/50_config.ipynb #262eec80
 def read_config(
     path # A TOML file
 ) -> dict: # Sections with every key, defaults filled in

@@ -86,7 +86,7 @@ def tuning_of(
     "When and how to search for better settings of the network"
     from alfe.tune import Tuning
     t = config['tune']
-    return Tuning(t['trials'], t['when'], min(4, config['model']['committee']) if t['committee'] else 1) if t['trials'] else None
+    return Tuning(t['trials'], t['when'], models=min(4, config['model']['committee']) if t['committee'] else 1) if t['trials'] else None
 
 # %% ../nbs/50a_from_file.ipynb #bd7e3fb2
 def _path_points(config, system, oracle, folder): # Test points on the true path, found once and kept in the folder

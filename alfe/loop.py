@@ -19,26 +19,13 @@ from .executors import landing
 from .store import Store, describe, save_file, sha256
 from .idnn import IDNN
 from .train import errors, train
-from .tune import Tuning, load_model, search, train_settings, with_parameters
+from .tune import Tuning, held_out_errors, load_model, search, train_settings, with_parameters
 from .space_filling import billiard_walk
 from .pools import pool
-from .select import first_new
-from .criteria import default_mix, default_start
+from .select import first_new, propose
+from .criteria import CRITERIA, WITHOUT_MODEL, default_mix, default_start
 
 # %% ../nbs/30_loop.ipynb #00a17081
-def _propose(criterion, n, state, known, seed, choose, offer): # Up to n new points from one criterion
-    name, got = criterion.__name__, np.empty((0, state.domain.d))
-    for attempt in range(4):
-        if len(got) == n: break
-        try: pts = np.asarray(criterion(state, n*offer << attempt, rng_of(seed, state.round, 'ask', name, attempt)), float)
-        except Exception as e: raise RuntimeError(f"the criterion {name} failed in round {state.round}{' (there is no model yet)' if state.model is None else ''}: {type(e).__name__}: {e}") from e
-        if pts.ndim != 2 or pts.shape[1] != state.domain.d: raise ValueError(f"the criterion {name} must return points of shape (n, {state.domain.d}), not {pts.shape}")
-        try: pts = state.domain.pull(state.domain.check(pts, tol=1e-9), 5e-3)
-        except ValueError as e: raise ValueError(f"the criterion {name} left the domain: {e}") from e
-        chosen = choose(state, pts, n - len(got), np.concatenate([known, got]), rng_of(seed, state.round, 'choose', name, attempt))
-        got = np.concatenate([got, chosen])
-    return got
-
 def _guess(model, points): # The model's μ, zero where it has none
     if model is None: return np.zeros_like(points)
     mu = np.asarray(model.mu(points, outside='nan')); return np.where(np.isfinite(mu), mu, 0.)
@@ -57,8 +44,9 @@ def _asked(run, store, r, bar): # Stage 1: decides on the points of round r
     state = State(run.system.order, run.system.domain, good, model, r, run.T, np.empty((0, rows.d)), _missed(run, good))
     state = replace(state, pool=pool(state, run.pool, rng_of(run.seed, r, 'pool')))
     points, by, known = np.empty((0, rows.d)), [], rows.asked
+    choose, offer = (first_new, 1) if model is None else (run.choose, run.offer) # a start is a start
     for criterion, n in run.numbers(r).items():
-        new = _propose(criterion, n, state, np.concatenate([known, points]), run.seed, run.choose, run.offer)
+        new = propose(criterion, n, state, np.concatenate([known, points]), run.seed, choose, offer)
         points, by = np.concatenate([points, new]), by + [criterion.__name__]*len(new)
     if not len(points): raise RuntimeError(f"round {r}: no criterion has a new point to ask for; ask others, or stop here")
     store.event(r, 'asked', points=points.tolist(), by=by, mu=_guess(model, points).tolist(), seconds=time.time() - t)
@@ -128,6 +116,10 @@ def _searched(run, store, r, good, model, settings): # Settings after a search, 
     found = search(spec, order, domain, good, seed_of(run.seed, r, 'tune'), tune.trials, tune.space, tune.batch, run.executor, told, lambda trial: store.event(r, 'trial', **trial), run.fit, **options)
     return [{**now, **p} for p in found.settings(tune.models)], why
 
+def _better(model, other, order, rows, new, old, settings): # The model, and its settings, that errs less on new rows left out: a winner of trials may be worse than what went on from the round before
+    now, then = (held_out_errors(m, order, rows, new).get('score', np.inf) for m in (model, other))
+    return (other, settings) if then < now or not np.isfinite(now) else (model, old)
+
 # %% ../nbs/30_loop.ipynb #d2d09c15
 def _fitted(run, store, r, bar): # Stage 3: the model of round r
     t, rows = time.time(), run.rows; good = rows[rows.ok]
@@ -135,7 +127,7 @@ def _fitted(run, store, r, bar): # Stage 3: the model of round r
     fit = functools.partial(train_settings, run.model, order=run.system.order, domain=run.system.domain, rows=good, seed=seed_of(run.seed, r, 'fit'), committee=run.committee, fit=run.fit, T=run.T)
     old = _settings(store, r); model = fit(settings=old, init=run.model_of(r - 1) if run.warm else None)
     settings, why = _searched(run, store, r, good, model, old)
-    if settings != old: model = fit(settings=settings)
+    if settings != old: model, settings = _better(model, fit(settings=settings), run.system.order, good, good.round == r, old, settings)
     name = f'model_{r:03d}.npz'
     digest = save_file(Path(run.path)/name, model.save, store.fault)
     store.event(r, 'fitted', file=name, sha256=digest, rows=len(good), settings=settings, searched=why, seconds=time.time() - t)
@@ -152,6 +144,12 @@ def _tested(model, rows, name): # Errors on a test set, and their standard error
     e = errors(model, rows) if model is not None and len(rows) else {}
     return {f"{name} {k.replace('_se', ' se')}": v for k, v in e.items() if k != 'each'}
 
+def _following(run, gains): # What `quotas` says of the next round
+    numbers = {f.__name__: n for f, n in run.ask.items()}; got, who = run.quotas(numbers, gains), f"quotas: {getattr(run.quotas, '__name__', run.quotas)!r}"
+    if not isinstance(got, dict) or set(got) != set(numbers): raise ValueError(f"{who} must return a number for each of {', '.join(numbers)}, not {got!r}")
+    for name, n in got.items(): _number(f"{who}: the number of points of {name}", n, 0)
+    return {k: int(n) for k, n in got.items()}
+
 def _judged(run, store, r, bar): # Stage 4: what round r has brought
     t, rows, new, old = time.time(), store.rows('round', r), run.model_of(r), run.model_of(r - 1)
     tests = {k: v for name, part in run.test_rows.items() for k, v in _tested(new, part, name).items()}
@@ -159,8 +157,7 @@ def _judged(run, store, r, bar): # Stage 4: what round r has brought
     for name in dict.fromkeys(rows.by):
         mine = rows[rows.by == name]
         gains[name] = dict(rows=len(mine), failed=int((~mine.ok).sum()), sweeps=float(mine.sweeps.sum()), noise=_noise(mine), before=_errors(old, mine), after=_errors(new, mine))
-    following = None
-    if run.quotas: following = run.quotas({f.__name__: n for f, n in run.ask.items()}, [*(_data(store, q, 'judged')['gains'] for q in range(r)), gains])
+    following = _following(run, [*(_data(store, q, 'judged')['gains'] for q in range(r)), gains]) if run.quotas else None
     store.event(r, 'judged', errors=tests, new=_errors(old, rows), gains=gains, numbers=following, seconds=time.time() - t)
 
 # %% ../nbs/30_loop.ipynb #f840d51c
@@ -185,7 +182,7 @@ def _go(run, store, rounds, end, bar): # All stages that are not done yet, until
     for r, (name, stage) in ((r, s) for r in range(rounds) for s in stages.items()):
         if (r, name) in done: continue
         if time.monotonic() > end: return
-        if name == 'asked' and (why := run.finished(sum(run.numbers(r).values()))): tqdm.write(f'{run.path.name}: {why}'); return
+        if name == 'asked' and (why := run.finished()): tqdm.write(f'{run.path.name}: {why}'); return
         bar.set_description(f'round {r}, {name}'); stage(run, store, r, bar)
 
 def _planned(run, store, rounds): # Rows when all is done, rows done already
@@ -214,9 +211,11 @@ def _check(run): # Refuses settings that cannot be
     if not callable(run.oracle): raise TypeError(f"the oracle must be callable as oracle(points, T, seeds, mu=None), and {run.oracle!r} is not")
     if run.executor is not None and not hasattr(run.executor, 'submit'): raise TypeError(f"{run.executor!r} is no executor: it has no method `submit`")
     if run.tune is not None and not isinstance(run.tune, Tuning): raise TypeError(f"tune must be a Tuning, such as Tuning(trials=20), or None, not {run.tune!r}")
-    for what, fs in (('choose', (run.choose,)), ('stop', run.stop)):
+    if not isinstance(run.stop, (tuple, list)): raise TypeError(f"stop must be a tuple of rules, such as (budget(rows=1000),), not {run.stop!r}")
+    for what, fs in (('choose', (run.choose,)), ('quotas', (run.quotas,)*(run.quotas is not None)), ('stop', run.stop)):
         for f in fs:
-            if not callable(f): raise TypeError(f"{what}: {f!r} is no function")
+            if not callable(f) or isinstance(f, type): raise TypeError(f"{what}: {f!r} is no function{'; write it with its brackets' if isinstance(f, type) else ''}")
+    if odd := [f.__name__ for f, n in run.first.items() if n and f in CRITERIA and f not in WITHOUT_MODEL]: raise ValueError(f"first: {', '.join(odd)} needs a model, and there is none before the first round; ask it in `ask`")
     if run.timeout is not None and not run.timeout > 0: raise ValueError(f"timeout must be a positive number of seconds, not {run.timeout!r}")
 
 # %% ../nbs/30_loop.ipynb #88b303cf
@@ -311,10 +310,10 @@ class Run:
         with self._read() as s: judged, fitted = _data(s, round - 1, 'judged') or {}, [data for r, stage, data in s.events() if stage == 'fitted' and r < round and data['file']]
         return {f: int((judged.get('numbers') or {}).get(f.__name__, n)) for f, n in self.ask.items()} if fitted else self.first
 
-    def finished(self, following:int=0) -> str: # Empty if none
-        "Why the rules in `stop` end this run before a round of `following` rows"
-        h = self.history
-        return next(filter(None, (rule(h, following) for rule in self.stop)), '') if len(h) else ''
+    def finished(self, following:int=None) -> str: # Empty if none
+        "Why the rules in `stop` end this run before a round of `following` rows; None: as many as it would ask for"
+        h = self.history; following = sum(self.numbers(len(h)).values()) if following is None else following
+        return next(filter(None, (rule(h, following) for rule in self.stop)), '')
 
     def loop(self,
         rounds:int, # Number of rounds in all, those that are done included

@@ -92,6 +92,7 @@ class Bandit:
         for name, gain in gained.items():
             chance = 1 + np.sqrt(2/max(gain['rows'] - gain.get('failed', 0), 1))
             found = (_squares(gain, 'before') - chance*np.nan_to_num(_squares(gain, 'noise')))/unit; found = found[np.isfinite(found)]
+            if gain['rows'] and gain.get('failed', 0) == gain['rows']: out[name] = 0. # they cost as much, and tell nothing
             if not len(found): continue
             cost = gain['sweeps']/gain['rows']/each if self.per == 'sweep' and gain.get('sweeps', 0) > 0 else 1.
             out[name] = float(np.clip(found.mean()*(1 - gain.get('failed', 0)/gain['rows'])/cost, 0, self.most))

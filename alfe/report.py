@@ -76,14 +76,14 @@ def _settings(run): # What was set, and where the energies come from
 # %% ../nbs/46_report.ipynb #1504ed09
 def _learning(run): # The history of the run
     h = run.history
-    if not len(h): return '<p>No round has been completed yet.</p>'
+    if not len(h): return '<p>No round has been completed yet.</p>' + _ended(run)
     shown = compact(h).reset_index()
     curves = [_figure(plots.learning_curve(h, c), f'Error of {name} on test rows against the number of rows.')
               for c, name in (('mu0', 'μ₀'), ('mu_order', f'the ordering slopes {_slopes(run.rows.d)}')) if any(str(k).endswith(' ' + c) for k in h.columns)]
     return _table(shown, f'One line per round. Errors of μ₀ / of {_slopes(run.rows.d)} are root mean squares in meV per site: on test rows, which never train, and, of the model before, on the new rows that it had not seen.') + _ended(run) + _figures(*curves)
 
 def _ended(run): # Why the run goes no further
-    why = run.finished(sum(run.numbers(len(run.history)).values()))
+    why = run.finished()
     return f'<p>The run has ended: {_text(why)}.</p>' if why else ''
 
 # %% ../nbs/46_report.ipynb #1d5c89e3
@@ -134,7 +134,7 @@ def _searches(run): # Searches for better settings, empty if there were none
     if tried is None or not len(tried): return ''
     shown = tried.reset_index(); shown = shown.drop(columns='index', errors='ignore').dropna(axis=1, how='all')
     return _figures(_figure(asking_plots.trials(tried), 'Settings that were tried, by round: error on rows that a network left out, relative to the spread of the slopes. The line is the best so far; crosses failed.')) \
-        + '<details><summary>All settings that were tried</summary>' + _table(shown, 'Errors mu0 and mu_order in meV per site.') + '</details>'
+        + '<details><summary>All settings that were tried</summary>' + _table(shown, 'Number 0 is the setting of before. Another takes its place if its score is at least a tenth better, and its model errs less on new rows that its members left out. Errors mu0 and mu_order in meV per site.') + '</details>'
 
 # %% ../nbs/46_report.ipynb #e1a0e969
 def _failures(run): # Failed rows with their reasons

@@ -64,7 +64,7 @@ class target_error:
         following:int=0 # Not used
     ) -> str: # Why to stop, '' to go on
         "The verdict after the last round of the history. ValueError if it lacks an error or its standard error"
-        if not len(history): return ''
+        if not len(history) or not any(str(c).endswith(' se') for c in history): return '' # no model has been judged yet
         z, now = norm.ppf(self.confidence), _errors(history, self.targets)
         if not all(e + z*s < v for (e, s), v in zip(now, self.targets.values())): return ''
         each = ', '.join(f"{k} {e:.3g} + {z:.2f} × {s:.2g} < {v:g} meV/site" for (e, s), (k, v) in zip(now, self.targets.items()))

@@ -290,6 +290,7 @@ class Tuning:
 
     def __post_init__(self):
         if self.when not in ('stalled', 'always', 'asked'): raise ValueError(f"when must be 'stalled', 'always' or 'asked', not {self.when!r}")
+        if not isinstance(self.rounds, (tuple, list)) or not all(isinstance(r, (int, np.integer)) for r in self.rounds): raise ValueError(f"rounds must be a tuple of numbers of rounds, such as (2, 5), not {self.rounds!r}")
         if min(self.trials, self.models, self.batch) < 1: raise ValueError(f"trials, models and batch must be at least 1, not {self.trials}, {self.models} and {self.batch}")
     def why(self,
         new, # The model of this round

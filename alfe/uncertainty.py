@@ -78,7 +78,7 @@ def squared_errors(
 ) -> np.ndarray: # (n,) without unit; below zero where the noise happens to exceed the error, NaN where `missed` is
     "Mean over the components of the squared errors of mu, less the measurement's own, in units of the spread of mu over the rows"
     spread = _pooled(rows.mu - rows.mu.mean(0), equivalent(group))
-    return ((np.asarray(missed)**2 - np.nan_to_num(rows.mu_se)**2)/np.where(spread > 0, spread, 1)**2).mean(1)
+    return ((np.asarray(missed)**2 - rows.noise**2)/np.where(spread > 0, spread, 1)**2).mean(1)
 
 # %% ../nbs/21_uncertainty.ipynb #e114637a
 def high_error(
@@ -98,8 +98,9 @@ def high_error(
     worst = np.flatnonzero(last & np.isfinite(error))
     worst = worst[np.argsort(-error[worst], kind='stable')][:int(np.ceil(n/(2 + often)))]
     times = np.where(np.arange(len(worst)) < often*len(worst), 3, 2)
-    centers = state.rows.eta[np.repeat(worst, times)[:n]]
-    return state.domain.pull(centers + width*state.domain.widths*rng.normal(size=centers.shape), 5e-3)
+    centers = state.domain.pull(state.rows.eta[np.repeat(worst, times)[:n]], 5e-3)
+    step = width*state.domain.widths*rng.normal(size=centers.shape)
+    return centers + step*np.minimum(1, .9*state.domain.chord(centers, step)[1])[:, None] if width and len(step) else centers
 
 def _missed(state, last): # (n, d) `state.missed`, or the model's residuals where nothing is known of the rows in the mask `last`
     if state.missed is not None and np.isfinite(np.asarray(state.missed)[last]).all(1).any(): return np.asarray(state.missed)

@@ -17,20 +17,22 @@ from alfe.core import Rows, State, rng_of, seed_of
 from alfe.design import expected_gain
 from alfe.domain import domain_of
 from alfe.idnn import IDNN
-from alfe.loop import Run
+from alfe.loop import Run, history
 from alfe.minima import minimum_path
 from alfe.oracle import landau
 from alfe.physics import end_members, finding_wells, instabilities, jitter, lowest_free_energy, vertices, wells
-from alfe.pools import pool
+from alfe.pools import order_strength, pool
 from alfe.quotas import Bandit, Reweighting
 from alfe.select import first_new, novelty, spread_out
 from alfe.space_filling import billiard_walk, boundary, slices, sobol, walk
 from alfe.systems import b2, lco_zigzag, ni_al
+from alfe.store import Store
 from alfe.train import errors, load, train
-from alfe.tune import Tuning
+from alfe.tune import Tuning, load_model
 from alfe.uncertainty import high_error, modelled_error, query_by_committee, sensitivity
 
 START, ROUND, ROUNDS = {billiard_walk: 110, boundary: 40}, 75, 7 # points of the common start and of each later round, rounds in all
+SETS = ('uniform', 'ordered', 'strong', 'path', 'unstable', 'boundary')
 SPEC, POOR = IDNN(hidden=(30, 30)), IDNN(hidden=(4,), degree=3, landau=(4, 1), kinks=()) # the form of all networks, and one that does not suit
 
 
@@ -76,7 +78,7 @@ def first_eigenvalue(state, n, rng):
     return state.pool[np.argsort(np.linalg.eigvals(state.predicted[2]).real[:, 0], kind='stable')[:n]]
 
 def newest_left_out(spec, order, domain, rows, seed, **options):
-    "The newest rows serve for validation alone and do not train"
+    "The newest rows do not train"
     old = rows[rows.round < rows.round.max()] if rows.round.max() > 0 else rows
     return quick(spec, order, domain, old, seed, **options)
 
@@ -107,19 +109,15 @@ def strategies() -> dict: # {name: (group, settings of the Run)}
             'walk+committee+slices+wells': ('mixed', dict(ask={billiard_walk: 30, query_by_committee: 23, slices: 11, wells: 11})),
             'walk+error+wells': ('mixed', dict(ask={billiard_walk: 35, modelled_error: 25, wells: 15})),
             'walk+gain+wells': ('mixed', dict(ask={billiard_walk: 35, expected_gain: 25, wells: 15}))}
-    for f in (query_by_committee, high_error):
-        out[f'{f.__name__}+novelty'] = ('novelty', one(f) | dict(choose=novelty, offer=3))
-        out[f'{f.__name__}+spread_out'] = ('novelty', one(f) | dict(choose=spread_out, offer=3))
-    out |= {'paper_mix+novelty': ('novelty', dict(ask=PAPER, choose=novelty, offer=3)), 'paper_mix+spread_out': ('novelty', dict(ask=PAPER, choose=spread_out, offer=3)),
+    out |= {'query_by_committee+novelty': ('novelty', one(query_by_committee) | dict(choose=novelty, offer=3)), 'query_by_committee+spread_out': ('novelty', one(query_by_committee) | dict(choose=spread_out, offer=3)),
+            'paper_mix+novelty': ('novelty', dict(ask=PAPER, choose=novelty, offer=3)), 'paper_mix+spread_out': ('novelty', dict(ask=PAPER, choose=spread_out, offer=3)),
             'paper_mix+novelty, no symmetry': ('as published', dict(ask=PAPER, choose=without_symmetry(novelty), offer=3))}
-    for name, mix in (('paper_mix', PAPER), ('many_mix', MANY)):
-        out |= {f'{name}+reweighting': ('dynamic', dict(ask=mix, quotas=Reweighting(alpha=1e5))), f'{name}+bandit': ('dynamic', dict(ask=mix, quotas=Bandit()))}
+    out |= {'paper_mix+reweighting': ('dynamic', dict(ask=PAPER, quotas=Reweighting(alpha=1e5))), 'paper_mix+bandit': ('dynamic', dict(ask=PAPER, quotas=Bandit()))}
     out |= {'query_by_committee, as published': ('as published', one(least_disagreement)), 'sensitivity, as published': ('as published', one(unsorted_sensitivity)),
             'instabilities, as published': ('as published', one(first_eigenvalue)), 'paper_mix, newest rows do not train': ('as published', dict(ask=PAPER, fit=newest_left_out)),
-            'paper_mix, all as published': ('as published', dict(ask=FAULTY, fit=newest_left_out, choose=without_symmetry(novelty), offer=3))}
+            'paper_mix, five faults': ('as published', dict(ask=FAULTY, fit=newest_left_out, choose=without_symmetry(novelty), offer=3))}
     good = dict(ask={billiard_walk: 35, query_by_committee: 25, wells: 15})
-    out |= {'tuned': ('tuning', good | dict(tune=Tuning(trials=8))), 'tuned, four trials as committee': ('tuning', good | dict(tune=Tuning(trials=8, models=4))),
-            'poor form': ('tuning', good | dict(model=POOR)), 'poor form, tuned': ('tuning', good | dict(model=POOR, tune=Tuning(trials=8)))}
+    out |= {'tuned': ('tuning', good | dict(tune=Tuning(trials=8))), 'poor form': ('tuning', good | dict(model=POOR)), 'poor form, tuned': ('tuning', good | dict(model=POOR, tune=Tuning(trials=8)))}
     out |= {'billiard_walk, longer': ('longer', one(billiard_walk) | dict(rounds=15))}
     return out
 
@@ -136,46 +134,55 @@ def reference(folder, s): # A model of many rows: it tells where the path and th
         train(SPEC, s.order, s.domain, rows, 0).save(path)
     return load(path)
 
-def test_sets(folder, s): # {name: Rows} of the test sets, measured with five times longer runs
-    path = folder/'tests.csv'
-    if not path.exists():
-        model = reference(folder, s); rng = rng_of('criteria', 'tests'); d, v = s.order.d, s.order.variants
-        st = State(s.order, s.domain, Rows.empty(d), model, 0, s.T, np.empty((0, d))); st = replace(st, pool=pool(st, 6000, rng))
-        near = v[rng.integers(len(v), size=100)]*np.where(np.arange(d) == 0, 1, rng.uniform(.6, .97, (100, 1)))
-        x = np.linspace(.08, .92, 25); x = np.sort(np.r_[x, np.linspace(.43, .57, 35)])
-        low = np.linalg.eigvalsh(model.hessian(st.pool)).min(1); soft = st.pool[low < 0]
-        points = dict(uniform=billiard_walk(st, 200, rng), ordered=jitter(near, .03, s.domain, rng), path=minimum_path(model, s.order, s.domain, x),
-                      unstable=soft[rng.permutation(len(soft))[:120]], boundary=boundary(st, 100, rng, margin=.02))
-        parts = []
-        for name, p in points.items():
-            p = s.domain.pull(p, 5e-3)
-            rows = monte_carlo(s, 15000)(p, s.T, [seed_of('criteria', 'test', name, i) for i in range(len(p))], model.mu(p)); parts.append(rows.replace(by=name))
-        Rows.concat(parts).frame().to_csv(path, index=False)
-    rows = Rows.from_frame(pd.read_csv(path)); rows = rows[rows.ok & s.domain.contains(rows.eta, 1e-9)]
-    soft = np.linalg.eigvalsh(np.nan_to_num(rows.H)).min(1) < 0
-    return {name: rows[(rows.by == name) & (soft | (name != 'unstable'))] for name in dict.fromkeys(rows.by)}
+def test_points(folder, s): # {name: points}
+    model = reference(folder, s); rng = rng_of('criteria', 'tests'); d, v = s.order.d, s.order.variants
+    st = State(s.order, s.domain, Rows.empty(d), model, 0, s.T, np.empty((0, d))); st = replace(st, pool=pool(st, 6000, rng))
+    near = v[rng.integers(len(v), size=100)]*np.where(np.arange(d) == 0, 1, rng.uniform(.6, .97, (100, 1)))
+    x = np.linspace(.08, .92, 25); x = np.sort(np.r_[x, np.linspace(.43, .57, 35)])
+    low = np.linalg.eigvalsh(model.hessian(st.pool)).min(1); soft = st.pool[low < 0]
+    points = dict(uniform=billiard_walk(st, 200, rng), ordered=jitter(near, .03, s.domain, rng), path=minimum_path(model, s.order, s.domain, x),
+                  unstable=soft[rng.permutation(len(soft))[:120]], boundary=boundary(st, 100, rng, margin=.02))
+    own = rng_of('criteria', 'tests', 'strong'); many = (pool(st, 3000, own), slices(st, 3000, own, blend=.2)) # strong order at all compositions, however it came about
+    return points | dict(strong=np.concatenate([p[order_strength(st, p) > .7][:60] for p in many]))
+
+def test_sets(folder, s): # {name: Rows} of the test sets, measured with runs up to five times longer
+    kept = folder/'tests'; kept.mkdir(exist_ok=True); lacking = [k for k in SETS if not (kept/f'{k}.csv').exists()]
+    points = test_points(folder, s) if lacking else {}
+    for name in lacking:
+        p = s.domain.pull(points[name], 5e-3)
+        rows = monte_carlo(s, 15000)(p, s.T, [seed_of('criteria', 'test', name, i) for i in range(len(p))], reference(folder, s).mu(p))
+        keep(rows.frame(), kept/f'{name}.csv')
+    sets = {k: Rows.from_frame(pd.read_csv(kept/f'{k}.csv')) for k in SETS}
+    sets = {k: r[r.ok & s.domain.contains(r.eta, 1e-9)] for k, r in sets.items()}; soft = sets['unstable']
+    return sets | {'unstable': soft[np.linalg.eigvalsh(np.nan_to_num(soft.H)).min(1) < 0]}
 
 
 # ---- one task
 
-def table_of(run, tests, **labels): # One line per round: rows asked for, those that trained, and sweeps so far; errors on the test sets, meV
-    history, out = run.history, []
-    for r, line in history.iterrows():
-        model = run.model_of(r); e = {k: errors(model, rows) for k, rows in tests.items()}
-        out.append(dict(**labels, round=r, asked=int(history.new[:r + 1].sum()), rows=int(line['rows']), sweeps=float(history.sweeps[:r + 1].sum()), seconds=line.seconds)
-                   | {f'{k} {c}': 1e3*e[k][c] for k in e for c in ('mu0', 'mu_order')})
-    return pd.DataFrame(out).round(4)
-
 def keep(table, path): # Writes a table so that it is whole or not there
     part = path.with_suffix(f'.{os.getpid()}'); table.to_csv(part, index=False); os.replace(part, path); return table
 
+def table_of(folder, tests, **labels): # One line per round: rows asked for, those that trained, and sweeps so far; errors on the test sets, meV
+    with Store(folder/'store.sqlite', write=False) as store: h = history(store.events())
+    out = []
+    for r, line in h.iterrows():
+        model = load_model(folder/f'model_{r:03d}.npz'); e = {k: errors(model, rows) for k, rows in tests.items()}
+        out.append(dict(**labels, round=r, asked=int(h.new[:r + 1].sum()), rows=int(line['rows']), sweeps=float(h.sweeps[:r + 1].sum()), seconds=line.seconds)
+                   | {f'{k} {c}': 1e3*e[k][c] for k in e for c in ('mu0', 'mu_order')})
+    return pd.DataFrame(out).round(4)
+
+def place(folder, name, seed): return Path(folder)/name.replace(' ', '_').replace(',', '')/str(seed)
+
 def task(folder, name, seed):
     "One strategy with one seed: the table of its learning"
-    torch.set_num_threads(1); folder = Path(folder); s = system(); here = folder/name.replace(' ', '_').replace(',', '')/str(seed); done = here/'learning.csv'
-    if done.exists(): return pd.read_csv(done)
+    torch.set_num_threads(1); folder, here = Path(folder), place(folder, name, seed); s = system(); tests = test_sets(folder, s)
     group, how = strategies()[name]; how = dict(how); rounds = how.pop('rounds', ROUNDS); here.mkdir(parents=True, exist_ok=True)
-    run = Run(here, s, seed=seed, first=START, oracle=Remembering(monte_carlo(s, 3000), str(folder/'start')), test={}, pool=6000, warm=True, **({'fit': quick, 'model': SPEC} | how)).loop(rounds, progress=False)
-    return keep(table_of(run, test_sets(folder, s), strategy=name, group=group, seed=seed), done)
+    if not (here/f'model_{rounds - 1:03d}.npz').exists() or not (here/'done').exists():
+        Run(here, s, seed=seed, first=START, oracle=Remembering(monte_carlo(s, 3000), str(folder/'start')), test={}, pool=6000, warm=True,
+            **({'fit': quick, 'model': SPEC} | how)).loop(rounds, progress=False)
+        (here/'done').touch()
+    if (here/'learning.csv').exists() and set(pd.read_csv(here/'learning.csv', nrows=1)) >= {f'{k} mu0' for k in SETS}: return pd.read_csv(here/'learning.csv')
+    return keep(table_of(here, tests, strategy=name, group=group, seed=seed), here/'learning.csv')
 
 
 # ---- known landscapes: does active learning pay where the answer is exact?
@@ -198,11 +205,11 @@ def landscape(folder, which, name, seed):
     s, parts = Known(which, order, domain, 300.), np.cumsum([0, *ask.values()])*each/sum(ask.values()) # the same shares of fewer points
     numbers = {f: int(b) - int(a) for f, a, b in zip(ask, parts.round(), parts[1:].round())}
     here.mkdir(parents=True, exist_ok=True); rng = rng_of('landscape', which); v = order.variants
-    run = Run(here, s, model=spec, seed=seed, first={billiard_walk: start}, ask=numbers, oracle=replace(exact, noise=5e-4), test={}, pool=3000, warm=True, fit=quick).loop(7, progress=False)
+    Run(here, s, model=spec, seed=seed, first={billiard_walk: start}, ask=numbers, oracle=replace(exact, noise=5e-4), test={}, pool=3000, warm=True, fit=quick).loop(7, progress=False)
     near = v[rng.integers(len(v), size=100)]*np.where(np.arange(order.d) == 0, 1, rng.uniform(.6, .97, (100, 1)))
     points = dict(uniform=walk(domain, 150, rng), ordered=jitter(near, .03, domain, rng))
     tests = {k: exact(domain.pull(p, 5e-3), s.T, [0]*len(p)) for k, p in points.items()}
-    return keep(table_of(run, tests, landscape=which, strategy=name, seed=seed), done)
+    return keep(table_of(here, tests, landscape=which, strategy=name, seed=seed), done)
 
 
 def in_parallel(jobs, workers, end): # Results of (function, arguments) until the time is up
@@ -228,8 +235,10 @@ def main():
     a.folder.mkdir(parents=True, exist_ok=True); a.out.mkdir(parents=True, exist_ok=True); sets = test_sets(a.folder, system())
     jobs = [(task, str(a.folder), name, seed) for seed in range(a.seeds) for name in names]
     known = [(landscape, str(a.folder), which, name, seed) for seed in range(a.landscape_seeds) for which in LANDSCAPES for name in COMPARED if name in names]
-    for name, found in (('learning.csv', in_parallel(jobs, a.workers, end)), ('landscapes.csv', in_parallel(known, a.workers, end))):
-        if found: keep(pd.concat(found).sort_values(['strategy', 'seed', 'round'], kind='stable'), a.out/name)
+    in_parallel(jobs, a.workers, end); found = [pd.read_csv(f) for n in strategies() for f in sorted(place(a.folder, n, 0).parent.glob('*/learning.csv'))] # of all calls
+    if found: keep(pd.concat(found).sort_values(['strategy', 'seed', 'round'], kind='stable'), a.out/'learning.csv')
+    in_parallel(known, a.workers, end); found = [pd.read_csv(f) for f in sorted((a.folder/'landscapes').glob('*/*/*/learning.csv'))]
+    if found: keep(pd.concat(found).sort_values(['landscape', 'strategy', 'seed', 'round'], kind='stable'), a.out/'landscapes.csv')
     keep(pd.DataFrame([dict(set=k, rows=len(r), noise_mu0=1e3*np.sqrt((r.noise[:, 0]**2).mean()), noise_order=1e3*np.sqrt((r.noise[:, 1:]**2).mean()),
                             settled=r.converged.mean(), sweeps=r.sweeps.mean()) for k, r in sets.items()]).round(4), a.out/'tests.csv')
 
