@@ -98,7 +98,7 @@ PAPER = {billiard_walk: 32, query_by_committee: 16, high_error: 11, sensitivity:
 FAULTY = {billiard_walk: 32, least_disagreement: 16, high_error: 11, unsorted_sensitivity: 6, first_eigenvalue: 6, finding_wells: 2, lowest_free_energy: 1, wells: 1}
 MANY = {billiard_walk: 15, query_by_committee: 15, expected_gain: 15, modelled_error: 10, lowest_free_energy: 10, wells: 10}
 
-COMPARED = ('billiard_walk', 'query_by_committee', 'expected_gain', 'walk+committee+wells') # also on known landscapes
+COMPARED = ('billiard_walk', 'query_by_committee', 'expected_gain', 'walk+gain+wells') # also on known landscapes
 
 def strategies() -> dict: # {name: (group, settings of the Run)}
     one = lambda f: dict(ask={f: ROUND})
