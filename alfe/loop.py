@@ -23,6 +23,7 @@ from .tune import Tuning, held_out_errors, load_model, search, train_settings, w
 from .space_filling import billiard_walk
 from .pools import pool
 from .select import first_new, propose
+from .stopping import budget
 from .criteria import CRITERIA, WITHOUT_MODEL, default_mix, default_start
 
 # %% ../nbs/30_loop.ipynb #00a17081
@@ -313,7 +314,8 @@ class Run:
     def finished(self, following:int=None) -> str: # Empty if none
         "Why the rules in `stop` end this run before a round of `following` rows; None: as many as it would ask for"
         h = self.history; following = sum(self.numbers(len(h)).values()) if following is None else following
-        return next(filter(None, (rule(h, following) for rule in self.stop)), '')
+        rules = self.stop if len(h) else [rule for rule in self.stop if isinstance(rule, budget)] # before the first round only a budget has a say
+        return next(filter(None, (rule(h, following) for rule in rules)), '')
 
     def loop(self,
         rounds:int, # Number of rounds in all, those that are done included
