@@ -114,5 +114,5 @@ def run_of(
     tests = regions(system, None, t['uniform'], t['wells']) | {k: np.array(p) for k, p in _path_points(config, system, oracle, folder).items()}
     asked = {s: {criterion(k): n for k, n in config[s].items()} for s in ('first', 'ask')}
     return Run(folder, system, model=IDNN(hidden=m['hidden'], **({} if m['degree'] is None else {'degree': m['degree']})), committee=m['committee'],
-               seed=config['run']['seed'], ask=asked['ask'], first=asked['first'] or None, oracle=oracle, test=tests,
+               seed=config['run']['seed'], ask=asked['ask'], first=asked['first'] or None, oracle=oracle, test=tests, warm=True, # each fit goes on from the model before
                stop=stops_of(config), tune=tuning_of(config), **selection_of(config))
