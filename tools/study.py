@@ -95,7 +95,8 @@ def without_symmetry(choose):
 ALONE = (billiard_walk, boundary, sobol, slices, wells, end_members, vertices, finding_wells, lowest_free_energy, instabilities, high_error, sensitivity,
          query_by_committee, modelled_error, expected_gain)
 PAPER = {billiard_walk: 32, query_by_committee: 16, high_error: 11, sensitivity: 6, instabilities: 6, finding_wells: 2, lowest_free_energy: 1, wells: 1} # as in the published settings
-FAULTY = {billiard_walk: 32, least_disagreement: 16, high_error: 11, unsorted_sensitivity: 6, first_eigenvalue: 6, finding_wells: 2, lowest_free_energy: 1, wells: 1}
+MEANT = {least_disagreement: query_by_committee, unsorted_sensitivity: sensitivity, first_eigenvalue: instabilities}
+FAULTY = {next((f for f, g in MEANT.items() if g is meant), meant): n for meant, n in PAPER.items()}
 MANY = {billiard_walk: 15, query_by_committee: 15, expected_gain: 15, modelled_error: 10, lowest_free_energy: 10, wells: 10}
 
 COMPARED = ('billiard_walk', 'query_by_committee', 'expected_gain', 'walk+gain+wells') # also on known landscapes
@@ -116,7 +117,7 @@ def strategies() -> dict: # {name: (group, settings of the Run)}
     out |= {'query_by_committee, as published': ('as published', one(least_disagreement)), 'sensitivity, as published': ('as published', one(unsorted_sensitivity)),
             'instabilities, as published': ('as published', one(first_eigenvalue)), 'paper_mix, newest rows do not train': ('as published', dict(ask=PAPER, fit=newest_left_out)),
             'paper_mix, five faults': ('as published', dict(ask=FAULTY, fit=newest_left_out, choose=without_symmetry(novelty), offer=3))}
-    good = dict(ask={billiard_walk: 35, query_by_committee: 25, wells: 15})
+    good = out['walk+committee+wells'][1]
     out |= {'tuned': ('tuning', good | dict(tune=Tuning(trials=8))), 'poor form': ('tuning', good | dict(model=POOR)), 'poor form, tuned': ('tuning', good | dict(model=POOR, tune=Tuning(trials=8)))}
     out |= {'billiard_walk, longer': ('longer', one(billiard_walk) | dict(rounds=15))}
     return out
@@ -134,11 +135,13 @@ def reference(folder, s): # A model of many rows: it tells where the path and th
         train(SPEC, s.order, s.domain, rows, 0).save(path)
     return load(path)
 
+def near_variants(order, rng): # 100 points on the lines to the variants, from 60 to 97 % of the way
+    return order.variants[rng.integers(len(order.variants), size=100)]*np.where(np.arange(order.d) == 0, 1, rng.uniform(.6, .97, (100, 1)))
+
 def test_points(folder, s): # {name: points}
-    model = reference(folder, s); rng = rng_of('criteria', 'tests'); d, v = s.order.d, s.order.variants
+    model = reference(folder, s); rng = rng_of('criteria', 'tests'); d = s.order.d
     st = State(s.order, s.domain, Rows.empty(d), model, 0, s.T, np.empty((0, d))); st = replace(st, pool=pool(st, 6000, rng))
-    near = v[rng.integers(len(v), size=100)]*np.where(np.arange(d) == 0, 1, rng.uniform(.6, .97, (100, 1)))
-    x = np.linspace(.08, .92, 25); x = np.sort(np.r_[x, np.linspace(.43, .57, 35)])
+    near = near_variants(s.order, rng); x = np.linspace(.08, .92, 25); x = np.sort(np.r_[x, np.linspace(.43, .57, 35)])
     low = np.linalg.eigvalsh(model.hessian(st.pool)).min(1); soft = st.pool[low < 0]
     points = dict(uniform=billiard_walk(st, 200, rng), ordered=jitter(near, .03, s.domain, rng), path=minimum_path(model, s.order, s.domain, x),
                   unstable=soft[rng.permutation(len(soft))[:120]], boundary=boundary(st, 100, rng, margin=.02))
@@ -177,7 +180,7 @@ def task(folder, name, seed):
     "One strategy with one seed: the table of its learning"
     torch.set_num_threads(1); folder, here = Path(folder), place(folder, name, seed); s = system(); tests = test_sets(folder, s)
     group, how = strategies()[name]; how = dict(how); rounds = how.pop('rounds', ROUNDS); here.mkdir(parents=True, exist_ok=True)
-    if not (here/f'model_{rounds - 1:03d}.npz').exists() or not (here/'done').exists():
+    if not (here/'done').exists():
         Run(here, s, seed=seed, first=START, oracle=Remembering(monte_carlo(s, 3000), str(folder/'start')), test={}, pool=6000, warm=True,
             **({'fit': quick, 'model': SPEC} | how)).loop(rounds, progress=False)
         (here/'done').touch()
@@ -199,30 +202,28 @@ class Known:
 
 def landscape(folder, which, name, seed):
     "One strategy on one known landscape, with slopes that have a noise of 0.5 meV: the table of its learning"
-    torch.set_num_threads(1); here = Path(folder)/'landscapes'/which.split(',')[0]/name.replace(' ', '_').replace(',', '')/str(seed); done = here/'learning.csv'
+    torch.set_num_threads(1); here = place(Path(folder)/'landscapes'/which.split(',')[0], name, seed); done = here/'learning.csv'
     if done.exists(): return pd.read_csv(done)
     make, spec, start, each = LANDSCAPES[which]; order = make(); domain, exact = domain_of(order), landau(order); ask = strategies()[name][1]['ask']
     s, parts = Known(which, order, domain, 300.), np.cumsum([0, *ask.values()])*each/sum(ask.values()) # the same shares of fewer points
     numbers = {f: int(b) - int(a) for f, a, b in zip(ask, parts.round(), parts[1:].round())}
-    here.mkdir(parents=True, exist_ok=True); rng = rng_of('landscape', which); v = order.variants
+    here.mkdir(parents=True, exist_ok=True); rng = rng_of('landscape', which)
     Run(here, s, model=spec, seed=seed, first={billiard_walk: start}, ask=numbers, oracle=replace(exact, noise=5e-4), test={}, pool=3000, warm=True, fit=quick).loop(7, progress=False)
-    near = v[rng.integers(len(v), size=100)]*np.where(np.arange(order.d) == 0, 1, rng.uniform(.6, .97, (100, 1)))
-    points = dict(uniform=walk(domain, 150, rng), ordered=jitter(near, .03, domain, rng))
+    near = near_variants(order, rng); points = dict(uniform=walk(domain, 150, rng), ordered=jitter(near, .03, domain, rng))
     tests = {k: exact(domain.pull(p, 5e-3), s.T, [0]*len(p)) for k, p in points.items()}
     return keep(table_of(here, tests, landscape=which, strategy=name, seed=seed), done)
 
 
-def in_parallel(jobs, workers, end): # Results of (function, arguments) until the time is up
-    out, waiting, running = [], list(jobs), set()
+def in_parallel(jobs, workers, end): # Does (function, arguments) until the time is up
+    waiting, running = list(jobs), set()
     with ProcessPoolExecutor(workers, mp_context=get_context('spawn')) as pool, tqdm(total=len(jobs), unit='run') as bar:
         while waiting or running:
             while waiting and len(running) < workers and time.monotonic() < end:
                 f, *a = waiting.pop(0); running.add(pool.submit(f, *a))
             if not running: break
             done = {f for f in running if f.done()}; running -= done
-            for f in done: out.append(f.result()); bar.update()
+            for f in done: f.result(); bar.update() # raises what a run raised
             if not done: time.sleep(.2)
-    return out
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
