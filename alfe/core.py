@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['k_B', 'seed_of', 'rng_of', 'Rows', 'State']
 
-# %% ../nbs/00_core.ipynb #0f5d8991
+# %% ../nbs/00_core.ipynb #2552130a
 import hashlib
 import numpy as np
 
-# %% ../nbs/00_core.ipynb #3c519df4
+# %% ../nbs/00_core.ipynb #2d1857f0
 k_B = 8.617333262e-5 # Boltzmann's constant, eV/K (CODATA 2018, exact in SI)
 
-# %% ../nbs/00_core.ipynb #9c3f5594
+# %% ../nbs/00_core.ipynb #b1c5fc7e
 def seed_of(
     *address # Numbers and strings that say which step this is, for instance `(seed, round, 'measure', point)`
 ) -> int: # A seed of 128 bits
@@ -22,30 +22,31 @@ def seed_of(
     text = '\x1f'.join(f'{"s" if isinstance(a, str) else "i"}{a}' for a in address)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], 'little')
 
-# %% ../nbs/00_core.ipynb #f97da9de
+# %% ../nbs/00_core.ipynb #a2994435
 def rng_of(
     *address # As for `seed_of`
 ) -> np.random.Generator: # A generator that no other address shares
     "A random generator for the step at `address`"
     return np.random.default_rng(seed_of(*address))
 
-# %% ../nbs/00_core.ipynb #6c29a2a5
+# %% ../nbs/00_core.ipynb #6489fb7f
 import dataclasses, functools
 from dataclasses import dataclass
 from typing import Any
 import pandas as pd
 
-# %% ../nbs/00_core.ipynb #89efc2b0
+# %% ../nbs/00_core.ipynb #58ee2ff3
 def _blank(n, d): # The fields of `Rows`: what stands in each when nothing is known
     v, m, nan = (n, d), (n, d, d), float('nan')
     return dict(eta=np.full(v, nan), mu=np.full(v, nan), T=np.full(n, nan), mu_se=np.full(v, nan),
                 H=np.full(m, nan), H_se=np.full(m, nan), energy=np.full(n, nan), energy_se=np.full(n, nan),
-                cov_E_eta=np.full(v, nan), cov_E_eta_se=np.full(v, nan), kappa=np.full(v, nan), phi=np.full(v, nan),
+                cov_E_eta=np.full(v, nan), cov_E_eta_se=np.full(v, nan), energy_slope=np.full(v, nan),
+                energy_slope_se=np.full(v, nan), heat=np.full(n, nan), heat_se=np.full(n, nan), kappa=np.full(v, nan), phi=np.full(v, nan),
                 phi_untracked=np.zeros(n), N=np.zeros(n, int), sweeps=np.zeros(n), acceptance=np.full(n, nan),
                 converged=np.zeros(n, bool), asked=np.full(v, nan), round=np.zeros(n, int),
                 by=np.full(n, '', object), note=np.full(n, '', object))
 
-# %% ../nbs/00_core.ipynb #4205062c
+# %% ../nbs/00_core.ipynb #068263ce
 @dataclass(frozen=True, eq=False)
 class Rows:
     "Measured points: `n` rows of `d` tracked order parameters, energies in eV per site, temperatures in kelvin"
@@ -59,6 +60,10 @@ class Rows:
     energy_se: np.ndarray     # (n,) standard error of `energy`
     cov_E_eta: np.ndarray     # (n, d) Cov(E, η) with E of the whole cell, eV
     cov_E_eta_se: np.ndarray  # (n, d) standard error of `cov_E_eta`
+    energy_slope: np.ndarray  # (n, d) ∂u/∂η at constant T, u = ⟨E⟩/N, eV/site; μ − T ∂μ/∂T
+    energy_slope_se: np.ndarray # (n, d) standard error of `energy_slope`
+    heat: np.ndarray          # (n,) configurational heat capacity at constant η, ∂u/∂T/k = −T ∂²g/∂T²/k, k per site
+    heat_se: np.ndarray       # (n,) standard error of `heat`
     kappa: np.ndarray         # (n, d) centre of the bias
     phi: np.ndarray           # (n, d) stiffness of the bias, eV/site
     phi_untracked: np.ndarray # (n,) stiffness of the bias of untracked order parameters to zero, 0 = they are free
@@ -159,7 +164,7 @@ class Rows:
         cols = [f'{f}_{i}' for f in ('eta', 'mu') for i in range(self.d)] + ['T', 'by']
         return f'<p>{self!r}</p>' + self.frame()[cols].head(5).round(4).to_html(index=False)
 
-# %% ../nbs/00_core.ipynb #cf31ef52
+# %% ../nbs/00_core.ipynb #e7b9da5f
 @dataclass(frozen=True)
 class State:
     "What is known at the start of a round"

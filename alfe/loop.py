@@ -17,40 +17,39 @@ from .core import Rows, State, rng_of, seed_of
 from .oracle import Waiting, failed, measure
 from .executors import landing
 from .store import Store, describe, save_file, sha256
+from .temperature import Span
 from .idnn import IDNN
 from .train import errors, train
 from .tune import Tuning, held_out_errors, load_model, search, train_settings, with_parameters
 from .space_filling import billiard_walk
 from .pools import pool
-from .select import first_new, propose
+from .select import first_new
+from .temperatures import plan, round_states, temperatures
 from .stopping import budget
 from .criteria import CRITERIA, WITHOUT_MODEL, default_mix, default_start
 
 # %% ../nbs/30_loop.ipynb #00a17081
-def _guess(model, points): # The model's μ, zero where it has none
+def _guess(model, points, T): # The model's μ, zero where it has none
     if model is None: return np.zeros_like(points)
-    mu = np.asarray(model.mu(points, outside='nan')); return np.where(np.isfinite(mu), mu, 0.)
+    mu = np.asarray(model.mu(points, T, outside='nan')); return np.where(np.isfinite(mu), mu, 0.)
 
 # %% ../nbs/30_loop.ipynb #42c2d33b
 def _missed(run, rows): # (n, d) μ of the model before each row's round, less the row's μ; NaN where there is none
     out = np.full(rows.mu.shape, np.nan)
     for r in np.unique(rows.round):
         model, mine = run.model_of(r - 1), rows.round == r
-        if model is not None: out[mine] = model.mu(rows.eta[mine], outside='nan') - rows.mu[mine]
+        if model is not None: out[mine] = model.mu(rows.eta[mine], rows.T[mine], outside='nan') - rows.mu[mine]
     return out
 
 # %% ../nbs/30_loop.ipynb #4f81e599
-def _asked(run, store, r, bar): # Stage 1: decides on the points of round r
+def _asked(run, store, r, bar): # Stage 1: decides on the points of round r, their temperatures, and how to measure them
     t, model, rows = time.time(), run.model_of(r - 1), run.rows; good = rows[rows.ok]
-    state = State(run.system.order, run.system.domain, good, model, r, run.T, np.empty((0, rows.d)), _missed(run, good))
-    state = replace(state, pool=pool(state, run.pool, rng_of(run.seed, r, 'pool')))
-    points, by, known = np.empty((0, rows.d)), [], rows.asked
+    seen = round_states(run.system.order, run.system.domain, good, _missed(run, good), model, r, run.T, run.temperatures, run.pool, run.seed)
     choose, offer = (first_new, 1) if model is None else (run.choose, run.offer) # a start is a start
-    for criterion, n in run.numbers(r).items():
-        new = propose(criterion, n, state, np.concatenate([known, points]), run.seed, choose, offer)
-        points, by = np.concatenate([points, new]), by + [criterion.__name__]*len(new)
+    points, T, by = plan(seen, run.numbers(r), rows, run.T, run.seed, choose, offer)
     if not len(points): raise RuntimeError(f"round {r}: no criterion has a new point to ask for; ask others, or stop here")
-    store.event(r, 'asked', points=points.tolist(), by=by, mu=_guess(model, points).tolist(), seconds=time.time() - t)
+    how = {k: np.asarray(v).tolist() for k, v in run.effort(model, points, T, run.oracle.N).items()} if run.effort and model is not None else {}
+    store.event(r, 'asked', points=points.tolist(), T=T.tolist(), by=by, mu=_guess(model, points, T).tolist(), how=how, seconds=time.time() - t)
 
 # %% ../nbs/30_loop.ipynb #4243436a
 def _rows_of(f, points, T, timeout): # The rows that landed. An executor that cannot do its work is an error, not a failed row
@@ -60,13 +59,13 @@ def _rows_of(f, points, T, timeout): # The rows that landed. An executor that ca
     except Exception as e:
         raise RuntimeError(f"the executor could not do its work ({type(e).__name__}: {e}); rows that landed are safe: mend it and run again") from e
 
-def _collect(run, store, stage, r, points, by, mu, seeds, bar): # Measures what is lacking of a set of points, and stores it as it lands
+def _collect(run, store, stage, r, points, T, by, mu, seeds, bar, how={}): # Measures what is lacking of a set of points, and stores it as it lands
     have, waiting, size = set(store.points(stage, r)), [], run.chunk or getattr(run.oracle, 'chunk', 64*max(2, os.cpu_count()))
     blocks = [[i for i in range(a, min(a + size, len(points))) if i not in have] for a in range(0, len(points), size)]
-    jobs = [(tuple(b), functools.partial(measure, run.oracle, points[b], run.T, [seeds[i] for i in b], mu[b], run.system.domain, run.far)) for b in blocks if b]
+    jobs = [(tuple(b), functools.partial(measure, run.oracle, points[b], T[b], [seeds[i] for i in b], mu[b], run.system.domain, run.far, **{k: v[b] for k, v in how.items()})) for b in blocks if b]
     bar.update(len(have))
     for b, f in landing(jobs, run.executor, run.timeout):
-        try: rows = _rows_of(f, points[list(b)], run.T, run.timeout)
+        try: rows = _rows_of(f, points[list(b)], T[list(b)], run.timeout)
         except Waiting as e: waiting.append(str(e)); continue
         store.append(stage, r, b, rows.replace(round=r, by=[by[i] for i in b])); bar.update(len(b))
     if waiting: raise Waiting('\n'.join(waiting))
@@ -75,9 +74,9 @@ def _collect(run, store, stage, r, points, by, mu, seeds, bar): # Measures what 
 # %% ../nbs/30_loop.ipynb #11391e97
 def _measured(run, store, r, bar): # Stage 2: the rows of round r
     t, plan = time.time(), _data(store, r, 'asked')
-    points = np.array(plan['points'], float)
+    points, T, how = np.array(plan['points'], float), np.broadcast_to(plan.get('T', run.T), len(plan['points'])), {k: np.array(v) for k, v in plan.get('how', {}).items()}
     seeds = [seed_of(run.seed, r, 'measure', i) for i in range(len(points))]
-    rows = _collect(run, store, 'round', r, points, plan['by'], np.array(plan['mu'], float), seeds, bar)
+    rows = _collect(run, store, 'round', r, points, T, plan['by'], np.array(plan['mu'], float), seeds, bar, how)
     store.event(r, 'measured', rows=len(rows), failed=int((~rows.ok).sum()), sweeps=float(rows.sweeps.sum()), seconds=time.time() - t)
     if not rows.ok.any(): raise RuntimeError(f"round {r}: all {len(rows)} rows failed, the first with: {rows.note[0]}. Mend the oracle, and run again to go on with the next round")
 
@@ -90,7 +89,7 @@ def _test_points(run, name, what): # (n, d) points of one test set
     if isinstance(what, (int, np.integer)): what = (billiard_walk, what)
     if not isinstance(what, tuple): return domain.check(np.asarray(what, float).reshape(-1, order.d))
     empty = Rows.empty(order.d)
-    state = State(order, domain, empty, None, 0, run.T, empty.eta)
+    state = State(order, domain, empty, None, 0, float(np.mean(run.T)), empty.eta)
     state = replace(state, pool=pool(state, run.pool, rng_of(run.seed, 'test', 'pool')))
     return np.asarray(what[0](state, what[1], rng_of(run.seed, 'test', name)), float)
 
@@ -98,8 +97,9 @@ def _tests(run, store, bar): # Before round 0: measures the test sets
     if _data(store, 0, 'tested') is not None or not run.test: return
     t, sets = time.time(), {name: _test_points(run, name, what) for name, what in run.test.items()}
     points = np.concatenate([*sets.values()]); by = [name for name, p in sets.items() for _ in p]
-    seeds = [seed_of(run.seed, 'test', i) for i in range(len(points))]
-    rows = _collect(run, store, 'test', 0, points, by, np.zeros_like(points), seeds, bar)
+    seeds, T = [seed_of(run.seed, 'test', i) for i in range(len(points))], temperatures(run.T, len(points), 1)
+    T = np.broadcast_to(T, len(points)) if len(T) == 1 else rng_of(run.seed, 'test', 'T').permutation(T) # spread over the range
+    rows = _collect(run, store, 'test', 0, points, T, by, np.zeros_like(points), seeds, bar)
     store.event(0, 'tested', rows=len(rows), failed=int((~rows.ok).sum()), sweeps=float(rows.sweeps.sum()), seconds=time.time() - t)
     if len(rows) and not rows.ok.any(): raise RuntimeError(f"all {len(rows)} test rows failed, the first with: {rows.note[0]}. Mend the oracle and begin in another folder, or run again to go on without tests")
 
@@ -114,7 +114,7 @@ def _searched(run, store, r, good, model, settings): # Settings after a search, 
     if not why: return settings, ''
     now, (spec, options) = settings[0], with_parameters(run.model, settings[0])
     told = [d for q, stage, d in store.events() if (q, stage) == (r, 'trial')]
-    found = search(spec, order, domain, good, seed_of(run.seed, r, 'tune'), tune.trials, tune.space, tune.batch, run.executor, told, lambda trial: store.event(r, 'trial', **trial), run.fit, **options)
+    found = search(spec, order, domain, good, seed_of(run.seed, r, 'tune'), tune.trials, tune.space, tune.batch, run.executor, told, lambda trial: store.event(r, 'trial', **trial), run.fit, T=run.T, **options)
     return [{**now, **p} for p in found.settings(tune.models)], why
 
 def _better(model, other, order, rows, new, old, settings): # The model, and its settings, that errs less on new rows left out: a winner of trials may be worse than what went on from the round before
@@ -166,14 +166,14 @@ def history(
     events # Journal of a store
 ) -> pd.DataFrame: # One line per judged round, index `round`
     """`rows` (good ones, all that trained), `new`, `failed`, `sweeps` of the round; errors in meV/site: '<test set> mu0' and
-    '<test set> mu_order' of the model and their standard errors '<test set> mu0 se', …, 'mu0 of new rows' and 'mu_order of new rows' of the model before; whether there was a search (`searched`, if there may be one); `seconds` of the round"""
+    '<test set> mu_order' of the model and their standard errors '<test set> mu0 se', …, 'mu0 of new rows' and 'mu_order of new rows' of the model before; whether there was a search (`searched`, if there may be one); seconds spent `measuring`, and `seconds` of the round in all"""
     data, lines = {(r, s): d for r, s, d in events}, []
     for r in sorted(r for r, s in data if s == 'judged'):
         a, m, f, j = (data[r, s] for s in ('asked', 'measured', 'fitted', 'judged'))
         lines.append({'round': r, 'rows': f['rows'], 'new': m['rows'], 'failed': m['failed'], 'sweeps': m['sweeps'], **{k: 1e3*v for k, v in j['errors'].items()},
-                      **{f'{k} of new rows': 1e3*v for k, v in j['new'].items()}, **({} if f.get('searched') is None else {'searched': bool(f['searched'])}), 'seconds': sum(x['seconds'] for x in (a, m, f, j))})
-    table = pd.DataFrame(lines, columns=None if lines else ['round', 'rows', 'new', 'failed', 'sweeps', 'seconds']).set_index('round')
-    last = [c for c in ('searched', 'seconds') if c in table]; return table[[c for c in table if c not in last] + last]
+                      **{f'{k} of new rows': 1e3*v for k, v in j['new'].items()}, **({} if f.get('searched') is None else {'searched': bool(f['searched'])}), 'measuring': m['seconds'], 'seconds': sum(x['seconds'] for x in (a, m, f, j))})
+    table = pd.DataFrame(lines, columns=None if lines else ['round', 'rows', 'new', 'failed', 'sweeps', 'measuring', 'seconds']).set_index('round')
+    last = [c for c in ('searched', 'measuring', 'seconds') if c in table]; return table[[c for c in table if c not in last] + last]
 
 # %% ../nbs/30_loop.ipynb #0268970b
 def _go(run, store, rounds, end, bar): # All stages that are not done yet, until `end` (monotonic clock)
@@ -208,8 +208,10 @@ def _check(run): # Refuses settings that cannot be
     for name, least in (('seed', 0), ('committee', 1), ('pool', 0), ('offer', 1)): _number(name, getattr(run, name), least)
     if not isinstance(run.test, dict): raise TypeError(f"test must be a dictionary of names and points, numbers, or pairs (criterion, number), not {run.test!r}")
     if run.chunk is not None: _number('chunk', run.chunk, 1)
-    if not run.T > 0: raise ValueError(f"the temperature must be positive, in kelvin, not {run.T!r}")
+    if np.ndim(run.T): Span(*map(float, run.T)); _number('temperatures', run.temperatures, 2)
+    elif not run.T > 0: raise ValueError(f"the temperature must be positive, in kelvin, not {run.T!r}")
     if not callable(run.oracle): raise TypeError(f"the oracle must be callable as oracle(points, T, seeds, mu=None), and {run.oracle!r} is not")
+    if run.effort is not None and not hasattr(run.oracle, 'N'): raise TypeError(f"effort chooses stiffness and accuracy of a Monte Carlo run, and {run.oracle!r} is none: leave it out")
     if run.executor is not None and not hasattr(run.executor, 'submit'): raise TypeError(f"{run.executor!r} is no executor: it has no method `submit`")
     if run.tune is not None and not isinstance(run.tune, Tuning): raise TypeError(f"tune must be a Tuning, such as Tuning(trials=20), or None, not {run.tune!r}")
     if not isinstance(run.stop, (tuple, list)): raise TypeError(f"stop must be a tuple of rules, such as (budget(rows=1000),), not {run.stop!r}")
@@ -228,7 +230,9 @@ class Run:
     and OSError if the folder cannot be written."""
     path: Any               # The folder; made if it is not there
     system: Any             # `System`, or anything with `order` and `domain` (then give an `oracle` and a `T`)
-    T: float = None         # Temperature, K; None: the system's
+    T: Any = None           # Temperature, or a range (lowest, highest), K; None: the system's
+    temperatures: int = 8   # Temperatures that a round visits in a range
+    effort: Callable = None # (model, points, T, N) -> settings of the measurement of each point, such as `Effort`; None: as the oracle does
     model: IDNN = IDNN()    # Form of the network
     seed: int = 0           # All randomness follows from it
     ask: dict = None        # Numbers of points of each criterion in a round, {criterion: n}; None: 200, by `default_mix`
@@ -264,7 +268,7 @@ class Run:
     @property
     def settings(self) -> dict:
         "All settings that decide on the results, as plain values"
-        names = ('T', 'model', 'seed', 'ask', 'first', 'oracle', 'test', 'committee', 'pool', 'choose', 'offer', 'far', 'fit', 'warm', 'tune', 'quotas')
+        names = ('T', *(('temperatures',) if np.ndim(self.T) else ()), *(('effort',) if self.effort else ()), 'model', 'seed', 'ask', 'first', 'oracle', 'test', 'committee', 'pool', 'choose', 'offer', 'far', 'fit', 'warm', 'tune', 'quotas')
         return {'system': getattr(self.system, 'name', type(self.system).__name__), 'order': describe(self.system.order), **{k: describe(getattr(self, k)) for k in names}}
     def _read(self, settings=None): return Store(self.path/'store.sqlite', settings, write=False)
     @property

@@ -6,7 +6,7 @@
 __all__ = ['failed', 'Analytic', 'from_function', 'ideal_mixing', 'bragg_williams', 'landau', 'Recorded', 'recorded', 'ask_csv',
            'tell_csv', 'Waiting', 'ByCSV', 'by_csv', 'measure']
 
-# %% ../nbs/06_oracle.ipynb #e0151cf8
+# %% ../nbs/06_oracle.ipynb #ef931f28
 import csv, functools, hashlib, math, os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from .core import k_B, Rows
 
-# %% ../nbs/06_oracle.ipynb #e6975b7f
+# %% ../nbs/06_oracle.ipynb #cfe452e8
 def failed(
     points, # (n, d) what was asked for
     T, # (n,) or one number, K
@@ -25,16 +25,18 @@ def failed(
     points = np.asarray(points, float); nan = np.full(points.shape, np.nan)
     return Rows.of(nan, nan, T, asked=points, note=note)
 
-# %% ../nbs/06_oracle.ipynb #a200b9a5
-def _derivatives(g, eta, T): # g, its gradient, Hessian and derivative by T at one point, as numpy
+# %% ../nbs/06_oracle.ipynb #c5cb700a
+def _derivatives(g, eta, T): # g, μ, H, ∂g/∂T, ∂μ/∂T and ∂²g/∂T² at one point, as numpy
     e, t = (torch.tensor(a, dtype=torch.float64, requires_grad=True) for a in (eta, T))
     y = g(e, t) + 0*(e.sum() + t)
     mu, dT = torch.autograd.grad(y, (e, t), create_graph=True)
-    H = [torch.autograd.grad(m, e, retain_graph=True, allow_unused=True)[0] if m.requires_grad else None for m in mu + 0*e]
-    H = torch.stack([torch.zeros_like(e) if h is None else h for h in H])
-    return tuple(a.detach().numpy() for a in (y, mu, H, dT))
+    def by(x, a): # ∂a/∂x; zero where a is a constant, or does not depend on x
+        found = torch.autograd.grad(a, x, retain_graph=True, allow_unused=True)[0] if a.requires_grad else None
+        return torch.zeros_like(x) if found is None else found
+    H = torch.stack([by(e, m) for m in mu + 0*e])
+    return tuple(a.detach().numpy() for a in (y, mu, H, dT, by(e, dT), by(t, dT)))
 
-# %% ../nbs/06_oracle.ipynb #7c733258
+# %% ../nbs/06_oracle.ipynb #5d151c6d
 @dataclass(frozen=True, eq=False)
 class Analytic:
     "An oracle that knows its free energy `g`"
@@ -54,20 +56,20 @@ class Analytic:
     def _row(self, point, T, seed): # One row
         c = self.order.compositions(point)
         if not (np.isfinite(point).all() and (np.abs(c - .5) <= .5 + 1e-12).all()): return failed(point[None], T, 'the point is outside the admissible domain')
-        y, mu, H, dT = _derivatives(self.g, point, T)
+        y, mu, H, dT, dmu, dTT = _derivatives(self.g, point, T)
         rng, se, noisy = np.random.default_rng(int(seed)), np.broadcast_to(self.noise, mu.shape), np.any(self.noise)
+        known = {} if noisy else dict(energy=y - T*dT, energy_se=0., energy_slope=(mu - T*dmu)[None], energy_slope_se=0., heat=-T*dTT/k_B, heat_se=0.)
         mu = mu + se*rng.normal(size=mu.shape)
         H_se = self.noise_H if self.noise_H is not None else np.nan if noisy else 0.
         if self.noise_H: u = np.triu(rng.normal(size=H.shape)); H = H + H_se*(u + np.triu(u, 1).T)
-        energy, e_se = (np.nan, np.nan) if noisy else (y - T*dT, 0.)
-        return Rows.of(point, mu, T, mu_se=se, H=(H if H_se == H_se else H*np.nan)[None], H_se=H_se, energy=energy, energy_se=e_se,
-                       asked=point, phi_untracked=self.untracked, converged=True)
+        return Rows.of(point, mu, T, mu_se=se, H=(H if H_se == H_se else H*np.nan)[None], H_se=H_se,
+                       asked=point, phi_untracked=self.untracked, converged=True, **known)
 
     def value(self, eta, T) -> np.ndarray: # (...)
         "The exact g at `eta` (..., d), eV/site"
         return self.g(torch.as_tensor(np.asarray(eta, float)), torch.as_tensor(T, dtype=torch.float64)).numpy()
 
-# %% ../nbs/06_oracle.ipynb #d36b6a5b
+# %% ../nbs/06_oracle.ipynb #0fe4614a
 def from_function(
     g:Callable, # torch function of (eta (..., d), T) -> (...), eV/site
     order, # `OrderParameters`
@@ -79,7 +81,7 @@ def from_function(
     if not isinstance(y, torch.Tensor) or y.shape != (): raise TypeError(f"g must give one torch number at one point, and gives {y!r}")
     return Analytic(g, order, noise, **other)
 
-# %% ../nbs/06_oracle.ipynb #8494830d
+# %% ../nbs/06_oracle.ipynb #852eed67
 def _mixing(eta, T, V): # Ideal mixing on the sublattices, eV/site
     c = eta @ V.T
     c = c + torch.where((c - .5).abs() < .5 + 1e-9, c.clamp(0, 1) - c, 0.).detach() # a wall missed by rounding is a wall
@@ -89,7 +91,7 @@ def _analytic(g, order, noise, **constants): # Oracle of a g with its constants 
     V = torch.tensor(order.V[:, :order.d].copy())
     return from_function(functools.partial(g, V=V, **constants), order, noise, untracked=0. if order.d == order.n else math.inf)
 
-# %% ../nbs/06_oracle.ipynb #1c4e445b
+# %% ../nbs/06_oracle.ipynb #b4ef2cf3
 def ideal_mixing(
     order, # `OrderParameters`
     noise=0. # Standard error of μ, eV/site
@@ -97,7 +99,7 @@ def ideal_mixing(
     "Sites that do not interact; untracked order parameters are held at zero"
     return _analytic(_mixing, order, noise)
 
-# %% ../nbs/06_oracle.ipynb #dda8ff0c
+# %% ../nbs/06_oracle.ipynb #267bb14b
 def _bragg_williams(eta, T, V, omega):
     c = eta @ V.T
     return omega*(c[..., 0]*c[..., 1] - eta[..., 0]) + _mixing(eta, T, V)
@@ -111,7 +113,7 @@ def bragg_williams(
     if (order.n, order.d) != (2, 2): raise ValueError(f"the Bragg-Williams formula is for two sublattices, both tracked, not n = {order.n}, d = {order.d}")
     return _analytic(_bragg_williams, order, noise, omega=omega)
 
-# %% ../nbs/06_oracle.ipynb #f156217d
+# %% ../nbs/06_oracle.ipynb #e41c1ccf
 def _landau(eta, T, V, variants, depth, width, stiffness, anisotropy, T_c, mixing):
     v = variants[:, 1:]; s_v = (v[0]**2).sum(); e = eta[..., 1:]
     x, s = eta[..., 0] - variants[0, 0], (e**2).sum(-1)
@@ -134,7 +136,7 @@ def landau(
     return _analytic(_landau, order, noise, variants=torch.tensor(order.variants.copy()), depth=depth, width=width,
                      stiffness=stiffness, anisotropy=anisotropy, T_c=T_c, mixing=mixing)
 
-# %% ../nbs/06_oracle.ipynb #7d4fc0a5
+# %% ../nbs/06_oracle.ipynb #14d72e84
 @dataclass(frozen=True, eq=False)
 class Recorded:
     "An oracle that answers with the nearest recorded row"
@@ -160,7 +162,7 @@ def recorded(
     if not rows.ok.any(): raise ValueError("there is no usable row to answer with: all are empty or failed")
     return Recorded(rows[rows.ok], within)
 
-# %% ../nbs/06_oracle.ipynb #acce63ed
+# %% ../nbs/06_oracle.ipynb #66fcb3ff
 def ask_csv(
     path, # The file to write
     points, # (n, d) points
@@ -179,7 +181,7 @@ def ask_csv(
         f.flush(); os.fsync(f.fileno())
     os.replace(tmp, path)
 
-# %% ../nbs/06_oracle.ipynb #d9dd01aa
+# %% ../nbs/06_oracle.ipynb #3116bbd2
 def _records(path): # (line number, {column: text}) of a CSV file
     try: text = Path(path).read_text(encoding='utf-8-sig')
     except FileNotFoundError: raise FileNotFoundError(f"{path}: there are no answers yet") from None
@@ -201,7 +203,7 @@ def _value(path, line, column, text, kind): # What a cell says, for an array of 
     except ValueError: raise ValueError(f"{path}, line {line}: {column} is {text!r}, which is no number") from None
     return v if kind == 'f' or v == v else 0
 
-# %% ../nbs/06_oracle.ipynb #1561ea52
+# %% ../nbs/06_oracle.ipynb #11707538
 def tell_csv(
     path, # The file of answers
     d:int, # Number of order parameters
@@ -225,7 +227,7 @@ def tell_csv(
     if n is not None and len(lines) < n: raise ValueError(f"{path}: {n - len(lines)} of {n} points have no answer, the first is point {min(set(range(n)) - set(lines))}")
     return got[np.array([lines[p][1] for p in sorted(lines)], int)]
 
-# %% ../nbs/06_oracle.ipynb #ca6c89ba
+# %% ../nbs/06_oracle.ipynb #50fa44ee
 class Waiting(Exception):
     "An oracle has passed the question on, and the answer is not there yet; ask again later"
 
@@ -251,9 +253,9 @@ def by_csv(
     "A person, or a program of theirs, answers by writing CSV files"
     return ByCSV(str(folder))
 
-# %% ../nbs/06_oracle.ipynb #f2c1f15c
-def _answer(oracle, points, T, seeds, mu): # The oracle's rows; raises if they have the wrong form
-    rows = oracle(points, T, seeds, mu=mu)
+# %% ../nbs/06_oracle.ipynb #9b4d9649
+def _answer(oracle, points, T, seeds, more): # The oracle's rows; raises if they have the wrong form
+    rows = oracle(points, T, seeds, **more)
     if not isinstance(rows, Rows): raise TypeError(f"the oracle returned {type(rows).__name__} and not Rows")
     if rows.eta.shape != np.shape(points): raise ValueError(f"the oracle returned rows of shape {rows.eta.shape} for points of shape {np.shape(points)}")
     return rows
@@ -274,13 +276,14 @@ def measure(
     seeds, # n seeds
     mu=None, # (n, d) guess of μ, eV/site
     domain=None, # `Domain` in which rows must land; None: anywhere
-    far:float=None # Largest distance in η between asked and landed; None: any
+    far:float=None, # Largest distance in η between asked and landed; None: any
+    **how # Arguments of the oracle with one line per point, such as `phi`; those that are None are not passed on
 ) -> Rows: # n rows; those that failed have a note
     "Asks an oracle; never raises, but for `Waiting`"
-    points = np.asarray(points, float)
-    try: return _examined(_answer(oracle, points, T, seeds, mu), points, domain, far)
+    points = np.asarray(points, float); how = {k: v for k, v in how.items() if v is not None}
+    try: return _examined(_answer(oracle, points, T, seeds, dict(how, mu=mu)), points, domain, far)
     except Waiting: raise
     except Exception as e:
         if len(points) == 1: return failed(points, T, f'{type(e).__name__}: {e}')
-    Ts = np.broadcast_to(np.asarray(T, float), len(points))
-    return Rows.concat([measure(oracle, points[[i]], Ts[[i]], seeds[i:i+1], None if mu is None else mu[i:i+1], domain, far) for i in range(len(points))])
+    Ts, each = np.broadcast_to(np.asarray(T, float), len(points)), lambda i, v: None if v is None else v[i:i+1]
+    return Rows.concat([measure(oracle, points[[i]], Ts[[i]], seeds[i:i+1], each(i, mu), domain, far, **{k: each(i, v) for k, v in how.items()}) for i in range(len(points))])

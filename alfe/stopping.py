@@ -5,19 +5,19 @@
 # %% auto #0
 __all__ = ['no_improvement', 'target_error', 'budget']
 
-# %% ../nbs/25_stopping.ipynb #8c087c00
+# %% ../nbs/25_stopping.ipynb #62a55da0
 from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-# %% ../nbs/25_stopping.ipynb #d889409c
+# %% ../nbs/25_stopping.ipynb #c666d152
 def _improved(history, least): # Numbers of the rounds that can be compared with others before, and whether each is an improvement
     errors = history[[c for c in ('mu0 of new rows', 'mu_order of new rows') if c in history]].to_numpy(float)
     judged = np.flatnonzero(np.isfinite(errors).any(1)); e = errors[judged]
     lowest = np.fmin.accumulate(e, axis=0)[:-1]
     return judged[1:], (e[1:] < (1 - least)*lowest).any(1)
 
-# %% ../nbs/25_stopping.ipynb #afed3575
+# %% ../nbs/25_stopping.ipynb #92b6a726
 @dataclass(frozen=True)
 class no_improvement:
     """Stop when the errors on new rows are no lower than ever before for some rounds running, one of them after a search for hyperparameters.
@@ -40,7 +40,7 @@ class no_improvement:
         if searched and not history['searched'].iloc[judged[-self.rounds:] - 1].any(): return '' # the models that these rows have judged
         return why + ', one of them after a search'*searched
 
-# %% ../nbs/25_stopping.ipynb #54af2e29
+# %% ../nbs/25_stopping.ipynb #4545273d
 def _errors(history, names): # Errors and their standard errors in the last round, meV/site; ValueError if one is not there
     if lacking := [c for k in names for c in (k, f'{k} se') if c not in history]:
         there = ', '.join(repr(c) for c in history if f'{c} se' in history) or 'none'
@@ -48,7 +48,7 @@ def _errors(history, names): # Errors and their standard errors in the last roun
     now = history.iloc[-1]
     return [(float(now[k]), float(now[f'{k} se'])) for k in names]
 
-# %% ../nbs/25_stopping.ipynb #b84cb957
+# %% ../nbs/25_stopping.ipynb #e1a663b5
 @dataclass(frozen=True)
 class target_error:
     "Stop when all errors are below their targets with confidence. ValueError if a target or the confidence cannot be, or if the history has no such error"
@@ -70,31 +70,33 @@ class target_error:
         each = ', '.join(f"{k} {e:.3g} + {z:.2f} × {s:.2g} < {v:g} meV/site" for (e, s), (k, v) in zip(now, self.targets.items()))
         return f"target reached with a confidence of {100*self.confidence:g} %: {each}"
 
-# %% ../nbs/25_stopping.ipynb #c37a6d22
+# %% ../nbs/25_stopping.ipynb #4610ed74
 def _costs(history, what, following): # What is spent, and what the next round will take
+    if what != 'rows' and what not in history: raise ValueError(f"budget: the history has no column {what!r}, only {', '.join(map(repr, history))}")
     new = history['new'].to_numpy(float); spent = new if what == 'rows' else history[what].to_numpy(float)
     if what == 'rows': return spent.sum(), float(following)
     if not new.sum(): return spent.sum(), 0.
     return spent.sum(), following*max(spent.sum()/new.sum(), spent[-1]/max(new[-1], 1))
 
-# %% ../nbs/25_stopping.ipynb #5e9e47f7
+# %% ../nbs/25_stopping.ipynb #73a48f36
 @dataclass(frozen=True)
 class budget:
-    "Stop before a round that would use more rows, sweeps or seconds than there are. ValueError if no limit is given, or one is not positive"
-    rows: int = None      # Rows that may be asked for, failed ones included
-    sweeps: float = None  # Monte Carlo sweeps
-    seconds: float = None # Seconds of all stages of all rounds
+    "Stop before a round that would use more rows, sweeps or seconds than there are. ValueError if no limit is given, or one is not positive, or the history lacks its column"
+    rows: int = None        # Rows that may be asked for, failed ones included
+    sweeps: float = None    # Monte Carlo sweeps
+    seconds: float = None   # Seconds of all stages of all rounds
+    measuring: float = None # Seconds of measuring: of the oracle, that is, Monte Carlo seconds
 
     def __post_init__(self):
-        given = [v for v in (self.rows, self.sweeps, self.seconds) if v is not None]
+        given = [v for v in (self.rows, self.sweeps, self.seconds, self.measuring) if v is not None]
         if not given or not all(v > 0 for v in given): raise ValueError(f"budget needs at least one limit, and positive ones, such as budget(rows=1000), not {self!r}")
     def __call__(self,
-        history, # DataFrame of `Run.history`: `new`, `sweeps`, `seconds`
+        history, # DataFrame of `Run.history`: `new`, `sweeps`, `seconds`, `measuring`
         following:int # Number of rows of the next round
     ) -> str: # Why to stop, '' to go on
         "The verdict before the next round"
-        for what, limit in (('rows', self.rows), ('sweeps', self.sweeps), ('seconds', self.seconds)):
-            if limit is None: continue
-            spent, more = _costs(history, what, following)
-            if spent + more > limit*(1 + 1e-9): return f"budget of {limit:,.0f} {what}: {spent:,.0f} are used, and the next {following} rows would take {'about '*(what != 'rows')}{more:,.0f}"
+        for what, limit in (('rows', self.rows), ('sweeps', self.sweeps), ('seconds', self.seconds), ('measuring', self.measuring)):
+            if limit is None or what != 'rows' and not len(history): continue # before the first round only rows are known
+            spent, more = _costs(history, what, following); unit = 'seconds of measuring' if what == 'measuring' else what
+            if spent + more > limit*(1 + 1e-9): return f"budget of {limit:,.0f} {unit}: {spent:,.0f} are used, and the next {following} rows would take {'about '*(what != 'rows')}{more:,.0f}"
         return ''

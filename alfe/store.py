@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['describe', 'differences', 'owner', 'sha256', 'save_file', 'Store']
 
-# %% ../nbs/07_store.ipynb #70472209
+# %% ../nbs/07_store.ipynb #0a7a7589
 import dataclasses, functools, hashlib, json, os, socket, sqlite3
 from contextlib import contextmanager, closing
 from pathlib import Path
 import numpy as np
 from .core import Rows
 
-# %% ../nbs/07_store.ipynb #2e25d549
+# %% ../nbs/07_store.ipynb #b194b6ba
 def _schema(): # The statements that make an empty store
     kinds = {'f': 'BLOB', 'i': 'INTEGER', 'b': 'INTEGER', 'O': 'TEXT'}
     blank = Rows.empty(1)
@@ -26,18 +26,19 @@ def _schema(): # The statements that make an empty store
 def _pack(a): # One entry of an array of `Rows` as a value that SQLite keeps exactly
     return np.asarray(a, '<f8').tobytes() if np.asarray(a).dtype.kind == 'f' else a if isinstance(a, str) else int(a)
 
-# %% ../nbs/07_store.ipynb #8604589f
+# %% ../nbs/07_store.ipynb #2126122b
 def _unpack(names, records): # Rows from records of the table
     if not records: return None
     col = dict(zip(names, zip(*records)))
     d = len(col['eta'][0])//8; blank = Rows.empty(d); got = {}
     for f in blank.fields:
         b = getattr(blank, f); shape = (len(records), *b.shape[1:])
-        if b.dtype.kind == 'f': got[f] = np.frombuffer(b''.join(col[f]), '<f8').astype(float).reshape(shape)
+        unknown = np.full(shape[1:], np.nan).tobytes() # in rows of older stores
+        if b.dtype.kind == 'f': got[f] = np.frombuffer(b''.join(unknown if v is None else v for v in col[f]), '<f8').astype(float).reshape(shape)
         else: got[f] = np.array(col[f], dtype=b.dtype)
     return Rows(**got)
 
-# %% ../nbs/07_store.ipynb #beb317b1
+# %% ../nbs/07_store.ipynb #b346a90e
 def _short(values, shape): # Many numbers or texts as their hash
     return f'{shape} {hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12]}'
 
@@ -47,7 +48,7 @@ def _described_function(x, skip): # Its name, and what a closure or a partial ho
     name = getattr(x, '__qualname__', type(x).__name__)
     return {'function': name, 'given': describe(cells, skip)} if cells else name
 
-# %% ../nbs/07_store.ipynb #1696936e
+# %% ../nbs/07_store.ipynb #d6392fac
 def describe(
     x, # Anything that settings are made of
     skip=('threads', 'lanes', 'chunk', 'about', 'provenance', 'reference', 'checks') # Fields that change no result
@@ -67,7 +68,7 @@ def describe(
         return {'class': type(x).__name__, **{f.name: describe(getattr(x, f.name), skip) for f in dataclasses.fields(x) if f.name not in skip}}
     return _described_function(x, skip)
 
-# %% ../nbs/07_store.ipynb #ad74047d
+# %% ../nbs/07_store.ipynb #926b6952
 def _flat(x, prefix=''): # Nested settings as {'a.b': value}
     if not isinstance(x, dict) or prefix and not x: return {prefix: x}
     return {k: v for key, val in x.items() for k, v in _flat(val, f'{prefix}.{key}' if prefix else str(key)).items()}
@@ -82,7 +83,7 @@ def differences(
     return [f'{k}: {show(a, k)} -> {show(b, k)}' for k in [*a, *(k for k in b if k not in a)]
             if json.dumps(a.get(k)) != json.dumps(b.get(k))]
 
-# %% ../nbs/07_store.ipynb #73690183
+# %% ../nbs/07_store.ipynb #51864e4d
 def _lock(path): # A connection that holds the write lock; refuses if another one does
     path = Path(path); me = f'process {os.getpid()} on {socket.gethostname()}'
     c = sqlite3.connect(path, timeout=.2, isolation_level=None)
@@ -107,7 +108,7 @@ def owner(
         with closing(sqlite3.connect(path, timeout=1)) as c: return c.execute('SELECT name FROM owner').fetchone()[0]
     except (sqlite3.Error, TypeError): return 'another process'
 
-# %% ../nbs/07_store.ipynb #95a23bb7
+# %% ../nbs/07_store.ipynb #c3252368
 def sha256(
     path # A file
 ) -> str: # 64 hexadecimal digits
@@ -130,11 +131,18 @@ def save_file(
     except OSError as e: raise OSError(f'{path}: writing failed ({e}); see to the disk (space, permission) and run again') from e
     return sha256(path)
 
-# %% ../nbs/07_store.ipynb #52e38668
-_FORMAT = 'alfe-store-1'
+# %% ../nbs/07_store.ipynb #df6f0d85
+_FORMAT = 'alfe-store-2'
 
-def _migrate(db, format, path): # Brings a store of an older format to the present one
-    raise ValueError(f'{path} has the format {format!r}, and this alfe reads {_FORMAT!r}: open it with the version of alfe that wrote it')
+def _columns(db): # Names of the columns of the table of rows
+    return {name for _, name, *_ in db.execute('PRAGMA table_info(rows)')}
+
+def _migrate(db, format, path, write, transaction): # Brings a store of an older format to the present one, if it may be changed
+    if format != 'alfe-store-1': raise ValueError(f'{path} has the format {format!r}, and this alfe reads {_FORMAT!r}: open it with the version of alfe that wrote it')
+    if not write: return
+    with transaction(f'{format} to {_FORMAT}'):
+        for f in ('energy_slope', 'energy_slope_se', 'heat', 'heat_se'): db.execute(f'ALTER TABLE rows ADD COLUMN "{f}" BLOB')
+        db.execute("UPDATE meta SET value = ? WHERE key = 'format'", (_FORMAT,))
 
 @contextmanager
 def _reading(path): # Turns SQLite's complaints while reading into errors that say what to do
@@ -143,7 +151,7 @@ def _reading(path): # Turns SQLite's complaints while reading into errors that s
         if 'locked' in str(e): raise OSError(f'{path}: another process keeps the file locked ({e}); try again') from e
         raise ValueError(f'{path} is damaged, or not a store of alfe ({e}); restore it from a copy') from e
 
-# %% ../nbs/07_store.ipynb #3fecd0ea
+# %% ../nbs/07_store.ipynb #5cbc6f5a
 @contextmanager
 def _transaction(db, path, name, fault): # All that is written inside is stored together, or not at all
     try:
@@ -159,7 +167,7 @@ def _transaction(db, path, name, fault): # All that is written inside is stored 
                           'see to the disk (space, permission) and run again') from e
         raise
 
-# %% ../nbs/07_store.ipynb #9b3a7bd0
+# %% ../nbs/07_store.ipynb #33dc261e
 def _open(path, settings, write, fault): # A connection to a store, made if it is not there yet
     db = sqlite3.connect(path, timeout=60, isolation_level=None)
     with _reading(path):
@@ -168,15 +176,16 @@ def _open(path, settings, write, fault): # A connection to a store, made if it i
         if not there and path.stat().st_size: raise sqlite3.DatabaseError('it lacks the tables of a store')
         if there and (bad := db.execute('PRAGMA quick_check').fetchone()[0]) != 'ok': raise sqlite3.DatabaseError(bad)
     if not there and not write: raise FileNotFoundError(f'{path}: there is no store here yet')
+    transaction = lambda name: _transaction(db, path, name, fault)
     if not there:
-        with _transaction(db, path, 'new store', fault):
+        with transaction('new store'):
             for s in _schema(): db.execute(s)
             db.executemany('INSERT INTO meta VALUES (?, ?)', [('format', _FORMAT), ('settings', json.dumps(settings or {}))])
     (f,) = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone() or ('none',)
-    if f != _FORMAT: _migrate(db, f, path)
+    if f != _FORMAT: _migrate(db, f, path, write, transaction)
     return db
 
-# %% ../nbs/07_store.ipynb #b816f56a
+# %% ../nbs/07_store.ipynb #8db31d51
 class Store:
     """Rows and journal of a run in one SQLite file. With `write` the caller becomes the only writer.
 
@@ -234,8 +243,8 @@ class Store:
         round:int=None # Only this round
     ) -> Rows: # None if there are none
         "The rows of a set, in the order of round and point"
-        names = Rows.empty(1).fields
-        sql = f'SELECT {", ".join(names)} FROM rows WHERE stage = ? AND (? IS NULL OR round = ?) ORDER BY round, point'
+        names, there = Rows.empty(1).fields, _columns(self.db)
+        sql = f'SELECT {", ".join(f if f in there else "NULL" for f in names)} FROM rows WHERE stage = ? AND (? IS NULL OR round = ?) ORDER BY round, point'
         with _reading(self.path): return _unpack(names, self.db.execute(sql, (stage, round, round)).fetchall())
     def points(self, stage:str, round:int) -> list:
         "Which points of a round are stored"

@@ -16,7 +16,8 @@ import pandas as pd
 from .core import seed_of
 from .executors import landing
 from .idnn import IDNN
-from .train import FreeEnergy, _VERSION, _loaded, _packed, _pooled, _read, _write, equivalent, train
+from .free_energy import FreeEnergy, _VERSION, _loaded, _packed, _read, _write
+from .train import _pooled, equivalent, train
 
 # %% ../nbs/13_tune.ipynb #10e83890
 def _left_out(model, rows): # Member and row of each prediction for a row that the member left out
@@ -41,7 +42,7 @@ def held_out_errors(
     who, at = _left_out(model, rows); keep = np.ones(len(at), bool) if of is None else np.asarray(of, bool)[at]
     if not keep.any(): return {}
     who, at = who[keep], at[keep]; where, back = np.unique(at, return_inverse=True)
-    mean = ((model.mu_members(rows.eta[where])[who, back] - rows.mu[at])**2).mean(0)
+    mean = ((model.mu_members(rows.eta[where], rows.T[where])[who, back] - rows.mu[at])**2).mean(0)
     parts = {k: float(np.sqrt(v.mean())) for k, v in (('mu0', mean[:1]), ('mu_order', mean[1:])) if v.size}
     return {**parts, 'score': _score(mean, order, rows), 'pairs': len(at)}
 
@@ -56,7 +57,7 @@ def stalled(
     "Why to search: the new model is no better on new rows than the old one was, in words; empty if it is better, or if nothing can be compared"
     if old is None or not (now := held_out_errors(new, order, rows, of)): return ''
     at = _left_out(new, rows)[1]; at = at[np.asarray(of, bool)[at]]
-    before = _score(((old.mu_members(rows.eta[at]) - rows.mu[at])**2).mean((0, 1)), order, rows)
+    before = _score(((old.mu_members(rows.eta[at], rows.T[at]) - rows.mu[at])**2).mean((0, 1)), order, rows)
     if now['score'] < before: return ''
     return f"on {len(np.unique(at))} new rows the members that left them out err by {100*now['score']:.3g} % of the spread, and the model before by {100*before:.3g} %"
 
@@ -211,9 +212,9 @@ class Ensemble:
         object.__setattr__(self, 'models', tuple(self.models)); one = self.models[0] if self.models else None
         if not all(isinstance(m, FreeEnergy) for m in self.models) or not self.models: raise ValueError(f"an ensemble needs one FreeEnergy or more, not {self.models!r}")
         for m in self.models:
-            if abs(m.T - one.T) > 1e-6 or m.domain.A.shape != one.domain.A.shape or not np.allclose(np.c_[m.domain.A, m.domain.b], np.c_[one.domain.A, one.domain.b]) or m.notes['rows'] != one.notes['rows']:
+            if m.span != one.span or not np.allclose(m.range, one.range, rtol=0, atol=1e-6) or m.domain.A.shape != one.domain.A.shape or not np.allclose(np.c_[m.domain.A, m.domain.b], np.c_[one.domain.A, one.domain.b]) or m.notes['rows'] != one.notes['rows']:
                 raise ValueError(f"models of an ensemble must agree in temperature, domain and rows, and {m!r} differs from {one!r}; train them alike")
-    T, domain, reference = (property(lambda self, k=k: getattr(self.models[0], k), doc=f'`{k}` of the models') for k in ('T', 'domain', 'reference'))
+    T, range, span, domain, reference = (property(lambda self, k=k: getattr(self.models[0], k), doc=f'`{k}` of the models') for k in ('T', 'range', 'span', 'domain', 'reference'))
     @property
     def members(self) -> int:
         "Number of networks of all models"
@@ -225,13 +226,20 @@ class Ensemble:
         errors = {k: float(np.sqrt(np.average([x[k]**2 for x in v], weights=[a for a, n in zip(w, own) if 'validation' in n]))) for k in (v[0] if v else ())}
         return {'rows': own[0]['rows'], 'held': [h for n in own for h in n.get('held', [])], **({'validation': errors} if v else {})}
 
+    def at(self, T:float): # `Ensemble`
+        "The same at one temperature, K. ValueError at a temperature that it does not know"
+        return Ensemble(tuple(m.at(T) for m in self.models))
     def _of(self, *args): return np.concatenate([m._of(*args) for m in self.models])
+    def thermal_members(self, eta, T, outside:str='raise') -> dict:
+        "As of `FreeEnergy`"
+        parts = [m.thermal_members(eta, T, outside) for m in self.models]; return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
     def derivatives(self, eta) -> tuple: # g (m, n), μ (m, n, d), H (n, d, d)
         "As of `FreeEnergy`: g and μ of each member and the mean curvature"
         g, mu, H = zip(*(m.derivatives(eta) for m in self.models)); w = np.array([m.members for m in self.models])/self.members
         return np.concatenate(g), np.concatenate(mu), np.tensordot(w, np.stack(H), 1)
     g = __call__ = FreeEnergy.g
-    mu, hessian, mu_members = FreeEnergy.mu, FreeEnergy.hessian, FreeEnergy.mu_members
+    mu, hessian, g_members, mu_members = FreeEnergy.mu, FreeEnergy.hessian, FreeEnergy.g_members, FreeEnergy.mu_members
+    internal_energy, entropy, heat_capacity = FreeEnergy.internal_energy, FreeEnergy.entropy, FreeEnergy.heat_capacity
     std, mu_std, _spread = FreeEnergy.std, FreeEnergy.mu_std, FreeEnergy._spread
 
     def save(self, path):
@@ -240,7 +248,7 @@ class Ensemble:
         _write(path, dict(format='alfe ensemble', version=_VERSION, models=heads), arrays)
     def __repr__(self):
         forms = ', '.join(f"{m.members} networks {m.form.spec.hidden}" for m in self.models)
-        return f"Ensemble at {self.T:g} K of {self.domain.d} order parameters: {forms}; {self.notes['rows']} rows"
+        return f"Ensemble {'at {:g} K'.format(self.T) if self.span is None else 'from {:g} to {:g} K'.format(*self.range)} of {self.domain.d} order parameters: {forms}; {self.notes['rows']} rows"
 
 # %% ../nbs/13_tune.ipynb #cda964c8
 def load_model(
