@@ -7,7 +7,7 @@ __all__ = ['Misses', 'unseen', 'held_out', 'crossed', 'Calibration', 'calibrate'
            'laplace']
 
 # %% ../nbs/14_calibration.ipynb #0f8b24ee
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 import numpy as np
 import pandas as pd

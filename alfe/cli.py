@@ -221,7 +221,8 @@ def _go(config, folder, rounds, base=None): # Runs, and writes the report
     import torch; torch.set_num_threads(1) # small networks gain nothing from more, and lose much on a busy machine
     from alfe.report import report
     run = run_of(config, folder, base)
-    print(f"{run.system.name} at {run.T:g} K, in {folder}: {run.system.about}")
+    where = '{:g} to {:g}'.format(*run.T) if isinstance(run.T, tuple) else f'{run.T:g}'
+    print(f"{run.system.name} at {where} K, in {folder}: {run.system.about}")
     try: _rounds(run, config['run']['rounds'] if rounds is None else rounds)
     except (ValueError, TypeError) as e: raise RuntimeError(f'the run failed: {e}') from e
     print(_shown(run)); print(f'report: {report(run)}')

@@ -145,9 +145,11 @@ def _packed(model): # Head and arrays of the file
     arrays = {f'{part}.{k}': np.asarray(v) for part, values in parts.items() for k, v in values.items()}
     return head, {**arrays, 'constant': model.constant, 'reference': model.reference}
 
+# %% ../nbs/11c_free_energy.ipynb #c1142292
 def _write(path, head, arrays): # One npz file
     with open(path, 'wb') as file: np.savez(file, head=np.array(json.dumps(head)), **arrays)
 
+# %% ../nbs/11c_free_energy.ipynb #da77ba99
 def _read(path): # Head and arrays of a file. FileNotFoundError, ValueError as for `load`
     path = Path(path)
     if not path.exists(): raise FileNotFoundError(f"{path}: there is no such file")
@@ -161,6 +163,7 @@ def _read(path): # Head and arrays of a file. FileNotFoundError, ValueError as f
         raise ValueError(f"{path} has version {head['version']} of the file format, and this alfe reads up to {_VERSION}: update alfe")
     return head, got
 
+# %% ../nbs/11c_free_energy.ipynb #5a3798ff
 def load(
     path # A file that `FreeEnergy.save` wrote
 ) -> FreeEnergy:
@@ -169,10 +172,12 @@ def load(
     if head['format'] != 'alfe free energy': raise ValueError(f"{path} holds no free energy of one form but {head['format']!r}; `load_model` of the notebook tune reads it")
     return _loaded(path, head, got)
 
+# %% ../nbs/11c_free_energy.ipynb #d252d7e6
 def _loaded(path, head, got): # The model from the JSON text and the arrays of a file
     try: return _unpacked(head, got)
     except (KeyError, TypeError) as e: raise ValueError(f"{path} is incomplete: {e} is missing or wrong") from e
 
+# %% ../nbs/11c_free_energy.ipynb #bef6598c
 def _unpacked(head, got): # The same; an entry that is missing raises KeyError
     part = lambda name: {k.split('.')[1]: v for k, v in got.items() if k.startswith(name + '.')}
     spec = IDNN(**{k: tuple(v) if isinstance(v, list) else v for k, v in head['spec'].items()})

@@ -48,11 +48,11 @@ def monte_carlo_of(
 ): # `MonteCarlo`
     "The Monte Carlo oracle of a configuration. ValueError if its settings do not fit the system"
     from alfe.core import k_B
-    m = {k: v for k, v in config['montecarlo'].items() if v is not None}
+    m = {k: v for k, v in config['montecarlo'].items() if v is not None and k != 'effort'}; T = min(config['system']['T_range'] or [system.T])
     if 'mu_error_meV' in m: m['mu_error'] = tuple(1e-3*e for e in m.pop('mu_error_meV'))
     oracle = system.monte_carlo(**m); stiffest = max(oracle.phi) if isinstance(oracle.phi, tuple) else oracle.phi
-    if stiffest > k_B*system.T*oracle.N: raise ValueError(f'[montecarlo] phi = {stiffest:g} eV/site is too stiff for {oracle.N} sites at {system.T:g} K; '
-                                                          f'take at most {k_B*system.T*oracle.N:.2g} (set phi), or a larger cell (set [system] size)')
+    if stiffest > k_B*T*oracle.N: raise ValueError(f'[montecarlo] phi = {stiffest:g} eV/site is too stiff for {oracle.N} sites at {T:g} K; '
+                                                          f'take at most {k_B*T*oracle.N:.2g} (set phi), or a larger cell (set [system] size)')
     return oracle
 
 # %% ../nbs/50a_from_file.ipynb #ea64901c
@@ -73,7 +73,7 @@ def stops_of(
     "What ends the run before its last round"
     from alfe.stopping import budget, no_improvement, target_error
     s = config['stop']; name = s['test_set']
-    limits = dict(rows=s['rows'], sweeps=s['sweeps'], seconds=s['hours'] and 3600*s['hours'])
+    limits = dict(rows=s['rows'], sweeps=s['sweeps'], seconds=s['hours'] and 3600*s['hours'], measuring=s['measuring_hours'] and 3600*s['measuring_hours'])
     targets = {f'{name} {k}': s[f'{k}_meV'] for k in ('mu0', 'mu_order') if s[f'{k}_meV']}
     rules = [target_error(targets, s['confidence'])] if targets else []
     rules += [no_improvement(s['no_improvement'])] if s['no_improvement'] else []
@@ -105,6 +105,7 @@ def run_of(
 ): # `Run`
     "Opens the run of a configuration, or begins it. Errors as for `Run`"
     import numpy as np
+    from alfe.effort import Effort
     from alfe.idnn import IDNN
     from alfe.loop import Run
     from alfe.metrics import regions
@@ -113,6 +114,6 @@ def run_of(
     folder.mkdir(parents=True, exist_ok=True)
     tests = regions(system, None, t['uniform'], t['wells']) | {k: np.array(p) for k, p in _path_points(config, system, oracle, folder).items()}
     asked = {s: {criterion(k): n for k, n in config[s].items()} for s in ('first', 'ask')}
-    return Run(folder, system, model=IDNN(hidden=m['hidden'], **({} if m['degree'] is None else {'degree': m['degree']})), committee=m['committee'],
+    return Run(folder, system, T=config['system']['T_range'], temperatures=config['run']['temperatures'], effort=Effort() if config['montecarlo']['effort'] else None, model=IDNN(hidden=m['hidden'], **({} if m['degree'] is None else {'degree': m['degree']})), committee=m['committee'],
                seed=config['run']['seed'], ask=asked['ask'], first=asked['first'] or None, oracle=oracle, test=tests, warm=True, # each fit goes on from the model before
                stop=stops_of(config), tune=tuning_of(config), **selection_of(config))

@@ -22,7 +22,7 @@ class Learn:
     curvature: int = 0        # Displacements per row along which H trains; 0: it does not
     energy: bool = True       # Energies train (a range of temperatures only)
     energy_slope: bool = False # Energy slopes train (a range of temperatures only)
-    robust: float = 5.        # Residuals beyond so many σ count linearly instead of squared; 0: all squared
+    robust: float = 30.       # Residuals beyond so many σ count linearly instead of squared; 0: all squared
 
     def __post_init__(self):
         if isinstance(self.curvature, bool) or not isinstance(self.curvature, (int, np.integer)) or self.curvature < 0: raise ValueError(f"curvature must be a number of displacements, 0 for none, not {self.curvature!r}")

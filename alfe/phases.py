@@ -76,9 +76,9 @@ def _passage(view, starts, grid, zero): # T, latent energy, |e|, T₊, T₀ of o
                                                   f"between {grid[0]:.4g} and {grid[-1]:.4g} K: no transition there; choose another composition or range")
     k, soft = int(np.flatnonzero(low)[-1]), _softens(view, x, grid)
     there = _ordered(view.at(soft), np.r_[starts, found[k][0][None]], zero)[0] if soft > grid[k] else found[k][0] # at T₀: an order that is left makes it first order
-    if soft > grid[k] and not np.linalg.norm(there[1:]) >= 4*zero: return (soft, 0., 0., soft, soft), D, size
+    if soft > grid[k] and not np.linalg.norm(there[1:]) >= zero + .06: return (soft, 0., 0., soft, soft), D, size
     T, eta = _last(view, found[k][0], grid[k], grid[k + 1], zero, lambda D: D < 0); jump = np.linalg.norm(eta[1:])
-    if jump < 4*zero: return (T, 0., 0., T, T), D, size
+    if jump < zero + .06: return (T, 0., 0., T, T), D, size
     j = int(np.flatnonzero(np.isfinite(D))[-1])
     up = np.nan if j == len(grid) - 1 else _last(view, found[j][0], grid[j], grid[j + 1], zero, np.isfinite)[0]
     return (T, _latent(view, eta, T), jump, max(up, T), soft), D, size
@@ -113,15 +113,15 @@ class Disordering:
         up, down = (f'{t:.4g} K' if t == t else 'beyond the range' for t in (self.heating, self.cooling))
         return f"T = {_plus(self.T, self.error, 1)} K at x = {self.x:g} ({what}; order is a minimum up to {up}, disorder down to {down}{lost})"
 
-# %% ../nbs/41_phases.ipynb #748fc3a6
+# %% ../nbs/41_phases.ipynb #bf67856e
 def disordering(
     model, # `FreeEnergy` over a range of temperatures
     order, # `OrderParameters`
     x:float, # Composition, 0 < x < 1
     T=None, # (lo, hi) in which to look, K; None: the model's range
     temperatures:int=9, # Number of temperatures at which all starts are tried
-    factor:float=1., # How much wider than the committee the truth is spread, from calibration
-    zero:float=.02 # From which |(η₁, η₂, …)| on a state counts as ordered
+    factor:float=1., # By how much the members are moved away from their mean: `Calibration.factor`
+    zero:float=.02 # From which |(η₁, η₂, …)| on a state counts as ordered; a jump of less than 0.06 more is of second order
 ) -> Disordering:
     "The temperature at which the homogeneous material of composition `x` loses its order; the highest, if there are several. ValueError if it is not in the range, or x is outside the domain"
     if model.T is not None: raise ValueError(f"this free energy knows {model.T:g} K only: train one over a range of temperatures")
@@ -136,7 +136,7 @@ def disordering(
 
 # %% ../nbs/41_phases.ipynb #d535b497
 def _fields(x, g, narrow): # (k, 3) left and right ends and slopes of the straight pieces of the hull that are wider than `narrow`, and the numbers of all vertices
-    h = hull_of(x, g); i = np.flatnonzero((np.diff(h.x) > narrow) & (np.diff(h.index) > 1)); i = i if len(i) else np.zeros(0, int)
+    h = hull_of(x, g); i = np.flatnonzero((np.diff(h.x) > narrow) & (np.diff(h.index) > 1))
     return np.c_[h.x[i], h.x[i + 1], (h.energy[i + 1] - h.energy[i])/(h.x[i + 1] - h.x[i])], h.index
 
 def _between(view, x, eta, new): # (k, d) lowest minimum at compositions `new` (k,), reached from those of the neighbours among x (n,)
@@ -147,9 +147,9 @@ def _between(view, x, eta, new): # (k, d) lowest minimum at compositions `new` (
 def _relaxed(view, order, x, narrow, refine): # x, η, g along the minimum path, with more points around the ends of two-phase fields
     eta = minimum_path(view, order, view.model.domain, x); g = view.g(eta)
     for _ in range(refine):
-        ends = np.unique(_fields(x, g, narrow)[0][:, :2]); k = np.searchsorted(x, ends)
-        new = np.unique([np.linspace(x[max(i - 1, 0)], x[min(i + 1, len(x) - 1)], 17) for i in k]); new = new[np.abs(new[:, None] - x).min(1) > 1e-7] if len(k) else new
-        if not len(new): break
+        k = np.searchsorted(x, _fields(x, g, narrow)[0][:, :2].ravel())
+        if not len(k): break
+        new = np.unique([np.linspace(x[max(i - 1, 0)], x[min(i + 1, len(x) - 1)], 17) for i in k]); new = new[np.abs(new[:, None] - x).min(1) > 1e-7]
         more = _between(view, x, eta, new); x, eta, g = np.r_[x, new], np.r_[eta, more], np.r_[g, view.g(more)]
         i = np.argsort(x); x, eta, g = x[i], eta[i], g[i]
     return x, eta, g
@@ -195,7 +195,7 @@ def phases(
     model, # `FreeEnergy` of one temperature: `model.at(T)` of one that knows a range
     order, # `OrderParameters`
     x=None, # (n,) compositions, ascending, to which others are added; None: 65 from 0.0006 to 0.9994, denser towards the ends
-    factor:float=1., # How much wider than the committee the truth is spread, from calibration
+    factor:float=1., # By how much the members are moved away from their mean: `Calibration.factor`
     narrow:float=.002, # Two-phase fields are wider than this
     refine:int=2 # How often compositions are added around the ends of two-phase fields
 ) -> Phases:
@@ -231,7 +231,7 @@ def heat_capacity(
     order, # `OrderParameters`
     x:float, # Composition
     T, # (n,) temperatures, K; the first and the last kelvin of the range take the value 1 K inside
-    factor:float=1. # How much wider than the committee the truth is spread, from calibration
+    factor:float=1. # By how much the members are moved away from their mean: `Calibration.factor`
 ) -> pd.DataFrame: # T (K), c and its standard error c_se, c_eta (at constant order parameters), all k/site, and order (norm of the order parameters)
     "Configurational heat capacity of the homogeneous material at constant composition. ValueError if the model knows one temperature only, or x or T is outside"
     if model.T is not None: raise ValueError(f"this free energy knows {model.T:g} K only: train one over a range of temperatures")

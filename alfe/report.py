@@ -61,16 +61,19 @@ def _headline(run, tab): # What was learned, in numbers
     tiles = lambda of: '<div class="tiles">' + ''.join(f'<div class="tile"><b>{a}</b><span>{b}</span><i>{c}</i></div>' for a, b, c in of) + '</div>'
     what = '' if model is not None else '<p>No model has been fitted yet.</p>'
     T_order = getattr(run.system, 'T_order', None)
-    if T_order and run.system.T < T_order: what += (f'<p>Below the ordering temperature a crystal without net order (η₁ = η₂ = … = 0) near the composition of the order is a mixture of ordered domains, '
+    if T_order and np.min(run.T) < T_order: what += (f'<p>Below the ordering temperature a crystal without net order (η₁ = η₂ = … = 0) near the composition of the order is a mixture of ordered domains, '
         'not a disordered one. Its free energy contains their walls and depends somewhat on the size of the Monte Carlo cell; runs there settle slowly, and their errors are understated.</p>')
     return f'<p class="about">{_text(run.system.about)}</p>{what}{tiles(learned) if learned else ""}{tiles(cost)}'
 
 # %% ../nbs/46_report.ipynb #fe41fd5b
+def _temperature(run): # In words
+    return f'at {run.T:g} K' if not np.ndim(run.T) else 'from {:g} to {:g} K'.format(*run.T)
+
 def _settings(run): # What was set, and where the energies come from
     s, e = run.system, getattr(run.system, 'expansion', None)
     flat = pd.json_normalize(run.settings).iloc[0].items() if run.settings else []
     source = [('expansion', e.name), ('reference', e.reference), ('provenance', e.provenance)] if e is not None else []
-    return _pairs([('system', s.name), ('temperature', f'{s.T:g} K'), ('order parameters', repr(s.order)), ('domain', repr(s.domain)), *source]) \
+    return _pairs([('system', s.name), ('temperature', _temperature(run)), ('order parameters', repr(s.order)), ('domain', repr(s.domain)), *source]) \
         + '<details><summary>All settings</summary>' + _pairs(flat) + '</details>'
 
 # %% ../nbs/46_report.ipynb #1504ed09
@@ -99,6 +102,7 @@ def _accuracy(run, tab): # Errors by region, measured against learned
 def _landscape(run): # g and μ along lines, the map, the minimum path
     model, order, domain = run.free_energy, run.system.order, run.system.domain
     if model is None: return '<p>No model has been fitted yet.</p>'
+    T = run.T if model.T else run.system.T if model.range[0] <= run.system.T <= model.range[1] else model.range[0]; model = model.at(T); note = '' if not np.ndim(run.T) else f'<p>All at {T:g} K.</p>'
     straight = plots.line(domain)
     figures = [(plots.g_profile(model, straight), 'Free energy without net order, zero at the centre of the domain. The band is one standard deviation of the committee.'),
                (plots.mu_profile(model, straight), 'Exchange chemical potential without net order.')]
@@ -110,7 +114,7 @@ def _landscape(run): # g and μ along lines, the map, the minimum path
                     (plots.g_map(model, domain, (0, i), path=path if np.abs(np.delete(path, (0, i), 1)).max(initial=0) < 1e-3 else None), 'Free energy relative to no net order at the same composition; all other order parameters are zero. The frame is the admissible domain.'),
                     (plots.order_along(path, run.test_rows.get('path')), 'Equilibrium order parameters: the minimum of the learned free energy at each composition' + (', and, as points, the lowest g along η₁ as Monte Carlo alone finds it.' if 'path' in run.test_rows else '.')),
                     (plots.g_profile(model, path, relative=True), 'What order gains along the minimum path.')]
-    return _figures(*(_figure(*f) for f in figures))
+    return note + _figures(*(_figure(*f) for f in figures))
 
 # %% ../nbs/46_report.ipynb #81040403
 def _questions(run): # Who asked for which points, and what they cost
@@ -216,7 +220,7 @@ def page(
     name = _text(run.system.name)
     return f'''<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{name} – alfe</title><style>{_style}</style></head>
-<body><header><h1>Free energy of {name} at {run.system.T:g} K</h1><nav>{nav}</nav></header><main>{body}</main>
+<body><header><h1>Free energy of {name} {_temperature(run)}</h1><nav>{nav}</nav></header><main>{body}</main>
 <footer>Written by alfe {_text(__version__)}. Energies are per site of the ordering sublattice.</footer></body></html>
 '''
 

@@ -24,6 +24,7 @@ def temperatures(
     cold, hot = 1/T[0], 1/T[1]; f = np.arange(number)/max(number - 1, 1) if round == 0 else (np.arange(number) + round*(5**.5 - 1)/2 % 1)/number
     return 1/(hot + f*(cold - hot))
 
+# %% ../nbs/29_temperatures.ipynb #f78b3aa5
 def shares(
     n:int, # Points
     weights # (k,) not negative
@@ -37,6 +38,7 @@ def _near(T, rows, t, width): # (n,) mask: rows whose 1/T is within a fraction o
     if not np.ndim(T): return np.ones(len(rows), bool)
     span = Span(*map(float, T)); return np.abs(span.tau(rows.T) - span.tau(t)) <= 2*width
 
+# %% ../nbs/29_temperatures.ipynb #b48e6cdf
 def round_states(
     order, domain, # `OrderParameters` and `Domain`
     rows:Rows, # All good rows so far
@@ -65,6 +67,7 @@ def need(
     mu = [s.predicted[1] for s in states]; scale = np.std(np.concatenate([m.mean(0) for m in mu]), axis=0) + 1e-300
     spread = np.array([np.sqrt(((m.std(0)/scale)**2).mean()) for m in mu]); return np.maximum(spread/spread.mean(), .2)
 
+# %% ../nbs/29_temperatures.ipynb #02320424
 def plan(
     states, # List of `State`
     numbers:dict, # {criterion: number of points}

@@ -161,7 +161,7 @@ def _seen(form, span, rows, domain, label, learn, seed): # Observations that tra
 def _parts(seen, labels, left, rows, unit, floor, learn): # [(loss, arguments)] for the networks
     parts = []
     for i, (o, label, r) in enumerate(zip(seen, labels, left)):
-        spread = floor*np.hypot(_pooled(r[:, o.counts], label), .01*_pooled(_centred(o)[o.counts], label)); share = np.sqrt([(label == k).sum() for k in label])
+        spread = floor*(1 if i == 0 else 4)*np.hypot(_pooled(r[:, o.counts], label), .01*_pooled(_centred(o)[o.counts], label)); share = np.sqrt([(label == k).sum() for k in label])
         W = whitening(rows, o.error, spread, share) if i == 0 else np.eye(len(label))/(uncertainty(o.error, spread, 1.)*share)[:, None]
         parts.append(_part(o, W, unit, r))
     return parts
