@@ -4,8 +4,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
              $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 # where PyTorch comes from: auto, pypi, or the URL of an index (tools/environment.py says more)
 TORCH_INDEX ?= auto
-# more arguments for pytest or the study, for instance: make test ARGS='-k montecarlo', make study ARGS='--hours 1'
+# more arguments for pytest or a study, for instance: make test ARGS='-k montecarlo', make study ARGS='--hours 1'
 ARGS ?=
+# which study: study (the criteria), information (what a row is worth), temperature (200 to 600 K), finite_size
+STUDY ?= study
 BIN   = $(VENV)/bin
 READY = $(VENV)/.ready
 
@@ -35,8 +37,8 @@ docs: $(READY)  ## build the documentation, without Quarto, into _site/
 bench: $(READY) ## run the benchmarks
 	@for f in benchmarks/[a-z]*.py; do [ -e "$$f" ] || exit 0; echo "== $$f"; $(BIN)/python $$f || exit 1; done
 
-study: $(READY) ## compare the criteria: hours; stopped, it goes on with the next call
-	$(BIN)/python tools/study.py $(ARGS)
+study: $(READY) ## make the tables of a study again, STUDY=study, information, temperature or finite_size: up to hours
+	$(BIN)/python tools/$(STUDY).py $(ARGS)
 
 export: $(READY) ## after editing notebooks: write alfe/, clean the notebooks, write the README and the sidebar
 	$(BIN)/nbdev_export

@@ -96,7 +96,7 @@ def between(folder, n=128): # The same uniform points at a temperature of the ro
     p = test_points(n, 'between')['uniform']; T = dict(asked=at[i + rng.integers(2, size=n)], between=(at[i] + at[i + 1])/2)
     return {k: measured(folder, k, p, t, 6000) for k, t in T.items()}
 
-def told(model, rows, **what): # One line: errors and their standard errors, meV
+def told(model, rows, /, **what): # One line: errors and their standard errors, meV
     return what | dict(rows=len(rows)) | {k: 1e3*v for k, v in errors(model, rows).items() if k != 'each'}
 
 def unseen(folder, model, blinds):
