@@ -134,7 +134,7 @@ def calibrate(
 ) -> Calibration:
     "The calibration that makes the misses most likely. ValueError if there are fewer than 20 or nothing varies"
     label, n, d = equivalent(order.group), *misses.missed.shape
-    if n < 20: raise ValueError(f"{n} rows are too few to calibrate with; give at least 20, better some hundred")
+    if n < 20: raise ValueError(f"{n} rows are too few to calibrate with; give at least 20, better some hundred: `crossed` leaves out every row once, `unseen` takes new ones")
     if not (misses.missed.any(0) & misses.spread.any(0)).all(): raise ValueError("a component of the misses or of the spread is zero everywhere: there is nothing to calibrate")
     pooled = _pool(misses.spread, label); known = misses.noise**2 + misses.extra[:, None]*pooled**2
     numbers = {k: _fitted(*(a[:, label == k].ravel() for a in (misses.missed, pooled**2, known))) for k in np.unique(label)}

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['k_B', 'seed_of', 'rng_of', 'Rows', 'State']
 
-# %% ../nbs/00_core.ipynb #2552130a
+# %% ../nbs/00_core.ipynb #0f5d8991
 import hashlib
 import numpy as np
 
-# %% ../nbs/00_core.ipynb #2d1857f0
+# %% ../nbs/00_core.ipynb #3c519df4
 k_B = 8.617333262e-5 # Boltzmann's constant, eV/K (CODATA 2018, exact in SI)
 
-# %% ../nbs/00_core.ipynb #b1c5fc7e
+# %% ../nbs/00_core.ipynb #9c3f5594
 def seed_of(
     *address # Numbers and strings that say which step this is, for instance `(seed, round, 'measure', point)`
 ) -> int: # A seed of 128 bits
@@ -22,20 +22,20 @@ def seed_of(
     text = '\x1f'.join(f'{"s" if isinstance(a, str) else "i"}{a}' for a in address)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], 'little')
 
-# %% ../nbs/00_core.ipynb #a2994435
+# %% ../nbs/00_core.ipynb #f97da9de
 def rng_of(
     *address # As for `seed_of`
 ) -> np.random.Generator: # A generator that no other address shares
     "A random generator for the step at `address`"
     return np.random.default_rng(seed_of(*address))
 
-# %% ../nbs/00_core.ipynb #6489fb7f
+# %% ../nbs/00_core.ipynb #6c29a2a5
 import dataclasses, functools
 from dataclasses import dataclass
 from typing import Any
 import pandas as pd
 
-# %% ../nbs/00_core.ipynb #58ee2ff3
+# %% ../nbs/00_core.ipynb #89efc2b0
 def _blank(n, d): # The fields of `Rows`: what stands in each when nothing is known
     v, m, nan = (n, d), (n, d, d), float('nan')
     return dict(eta=np.full(v, nan), mu=np.full(v, nan), T=np.full(n, nan), mu_se=np.full(v, nan),
@@ -46,7 +46,7 @@ def _blank(n, d): # The fields of `Rows`: what stands in each when nothing is kn
                 converged=np.zeros(n, bool), asked=np.full(v, nan), round=np.zeros(n, int),
                 by=np.full(n, '', object), note=np.full(n, '', object))
 
-# %% ../nbs/00_core.ipynb #068263ce
+# %% ../nbs/00_core.ipynb #4205062c
 @dataclass(frozen=True, eq=False)
 class Rows:
     "Measured points: `n` rows of `d` tracked order parameters, energies in eV per site, temperatures in kelvin"
@@ -120,11 +120,12 @@ class Rows:
         return np.isfinite(self.eta).all(1) & np.isfinite(self.mu).all(1) & np.isfinite(self.T) & (self.note == '')
     @property
     def noise(self): # (n, d)
-        "Standard error of μ against ∂g/∂η at the point landed on, (H + 2Φ)δη with δη = mu_se/2φ, eV/site; `mu_se` where H or φ is unknown, 0 where that is, too"
+        "Standard error of μ against ∂g/∂η at the point landed on, (H + 2Φ)δη with δη = mu_se/2φ and the correlations of Cov(η), eV/site; `mu_se` where H or φ is unknown or H + 2Φ not positive, 0 where that is, too"
         se = np.nan_to_num(self.mu_se)
         if not len(se): return se
-        lever = (self.H + np.eye(self.d)*self.phi[:, None])/(2*self.phi[:, None]) + np.eye(self.d)/2 # (H + 2Φ)/2Φ
-        moved = np.sqrt(np.einsum('nij,nj->ni', lever**2, se**2)); return np.where(np.isfinite(moved), moved, se)
+        S = self.H + np.eye(self.d)*2*self.phi[:, None]; known = np.isfinite(S).all((1, 2)) & (self.phi > 0).all(1); moved = se.copy()
+        known[known] = np.linalg.eigvalsh(S[known]).min(1) > 0; i = known # δη has the correlations of S⁻¹, so Sδη has the variances se² S_ii/(S⁻¹)_ii
+        moved[i] = se[i]/(2*self.phi[i])*np.sqrt(np.diagonal(S[i], 0, 1, 2)/np.diagonal(np.linalg.inv(S[i]), 0, 1, 2)); return moved
     def __len__(self): return len(self.eta)
     def __getitem__(self, i): # Rows
         "The rows that `i` (mask, slice, integers) selects"
@@ -164,7 +165,7 @@ class Rows:
         cols = [f'{f}_{i}' for f in ('eta', 'mu') for i in range(self.d)] + ['T', 'by']
         return f'<p>{self!r}</p>' + self.frame()[cols].head(5).round(4).to_html(index=False)
 
-# %% ../nbs/00_core.ipynb #e7b9da5f
+# %% ../nbs/00_core.ipynb #cf31ef52
 @dataclass(frozen=True)
 class State:
     "What is known at the start of a round"

@@ -37,10 +37,10 @@ class Effort:
     most: tuple = (5e-3, 2e-3)   # No larger one
 
     def __post_init__(self):
-        if not all(v > 0 for v in (self.width, self.share, *self.phi, *self.least)) or not (self.doubt >= 0 and self.reach >= 0):
-            raise ValueError(f"width, share, phi and the errors must be positive, doubt and reach not negative: {self!r}")
         if any(np.shape(p) != (2,) for p in (self.phi, self.least, self.most)) or self.phi[0] > self.phi[1] or any(a > b for a, b in zip(self.least, self.most)):
             raise ValueError(f"phi must be (least, largest), and least and most errors of μ₀ and of the others, none above the other: {self!r}")
+        if not all(v > 0 for v in (self.width, self.share, *self.phi, *self.least)) or not (self.doubt >= 0 and self.reach >= 0):
+            raise ValueError(f"width, share, phi and the errors must be positive, doubt and reach not negative: {self!r}")
 
     def __call__(self,
         model, # `FreeEnergy`, a committee

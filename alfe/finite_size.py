@@ -24,7 +24,7 @@ def slope_bias(
     infinite=True, # Against the infinite crystal; False: against the free energy of the same cell
     step=1e-3 # Half of the distance of the differences, in η
 ) -> np.ndarray: # (n, d) eV/site; NaN where H + 2Φ (or H, for the infinite crystal) is not positive definite
-    "The leading error of measured slopes, of order 1/N. ValueError for shapes or numbers that make no sense"
+    "The leading error of measured slopes, of order 1/N, with untracked order parameters free (held ones add a ln det of their own). ValueError for shapes or numbers that make no sense"
     eta = np.asarray(eta, float)
     if eta.ndim != 2: raise ValueError(f"eta must have the shape (n, d), not {eta.shape}")
     n, d = eta.shape; phi = np.asarray(phi, float)

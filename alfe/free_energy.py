@@ -55,7 +55,7 @@ class FreeEnergy:
         if outside == 'raise' or eta.shape[-1:] != (self.domain.d,): self.domain.check(flat, 1e-9)
         return flat, self.domain.contains(flat, 1e-9)
     def _temperatures(self, eta, T): # (...) one temperature for each point
-        if T is None and self.span is not None: raise ValueError(f"this free energy spans {self.span.low:g} to {self.span.high:g} K: say at which temperature")
+        if T is None and self.span is not None: raise ValueError(f"this free energy spans {self.span.low:g} to {self.span.high:g} K: say at which temperature, or take the model of one, at(T)")
         T = self.T if T is None else np.asarray(T, float); shape = np.shape(eta)[:-1]
         try: return np.broadcast_to(T, shape)
         except ValueError as e: raise ValueError(f"T must be a number, or have the shape {shape} of the points, not {np.shape(T)}") from e

@@ -104,6 +104,9 @@ def _tests(run, store, bar): # Before round 0: measures the test sets
     if len(rows) and not rows.ok.any(): raise RuntimeError(f"all {len(rows)} test rows failed, the first with: {rows.note[0]}. Mend the oracle and begin in another folder, or run again to go on without tests")
 
 # %% ../nbs/30_loop.ipynb #94841456
+def _empty(run): # Energy of the empty host, where energies train and the oracle knows it
+    return dict(empty=run.oracle.empty) if np.ndim(run.T) and hasattr(run.oracle, 'empty') else {}
+
 def _settings(store, r): # Hyperparameters that the last search before round r has found
     return next((d['settings'] for q, stage, d in reversed(store.events()) if stage == 'fitted' and q < r and d.get('settings')), [{}])
 
@@ -114,7 +117,7 @@ def _searched(run, store, r, good, model, settings): # Settings after a search, 
     if not why: return settings, ''
     now, (spec, options) = settings[0], with_parameters(run.model, settings[0])
     told = [d for q, stage, d in store.events() if (q, stage) == (r, 'trial')]
-    found = search(spec, order, domain, good, seed_of(run.seed, r, 'tune'), tune.trials, tune.space, tune.batch, run.executor, told, lambda trial: store.event(r, 'trial', **trial), run.fit, T=run.T, **options)
+    found = search(spec, order, domain, good, seed_of(run.seed, r, 'tune'), tune.trials, tune.space, tune.batch, run.executor, told, lambda trial: store.event(r, 'trial', **trial), run.fit, T=run.T, **_empty(run), **options)
     return [{**now, **p} for p in found.settings(tune.models)], why
 
 def _better(model, other, order, rows, new, old, settings): # The model, and its settings, that errs less on new rows left out: a winner of trials may be worse than what went on from the round before
@@ -125,7 +128,7 @@ def _better(model, other, order, rows, new, old, settings): # The model, and its
 def _fitted(run, store, r, bar): # Stage 3: the model of round r
     t, rows = time.time(), run.rows; good = rows[rows.ok]
     if not len(good): store.event(r, 'fitted', file=None, sha256=None, rows=0, seconds=0.); return
-    fit = functools.partial(train_settings, run.model, order=run.system.order, domain=run.system.domain, rows=good, seed=seed_of(run.seed, r, 'fit'), committee=run.committee, fit=run.fit, T=run.T)
+    fit = functools.partial(train_settings, run.model, order=run.system.order, domain=run.system.domain, rows=good, seed=seed_of(run.seed, r, 'fit'), committee=run.committee, fit=run.fit, T=run.T, **_empty(run))
     old = _settings(store, r); model = fit(settings=old, init=run.model_of(r - 1) if run.warm else None)
     settings, why = _searched(run, store, r, good, model, old)
     if settings != old: model, settings = _better(model, fit(settings=settings), run.system.order, good, good.round == r, old, settings)
@@ -208,10 +211,13 @@ def _check(run): # Refuses settings that cannot be
     for name, least in (('seed', 0), ('committee', 1), ('pool', 0), ('offer', 1)): _number(name, getattr(run, name), least)
     if not isinstance(run.test, dict): raise TypeError(f"test must be a dictionary of names and points, numbers, or pairs (criterion, number), not {run.test!r}")
     if run.chunk is not None: _number('chunk', run.chunk, 1)
+    if not all(isinstance(t, (int, float, np.number)) for t in np.atleast_1d(run.T).tolist()) or np.shape(run.T) not in ((), (2,)): raise ValueError(f"T must be a temperature, or a range (lowest, highest), in kelvin, not {run.T!r}")
     if np.ndim(run.T): Span(*map(float, run.T)); _number('temperatures', run.temperatures, 2)
     elif not run.T > 0: raise ValueError(f"the temperature must be positive, in kelvin, not {run.T!r}")
     if not callable(run.oracle): raise TypeError(f"the oracle must be callable as oracle(points, T, seeds, mu=None), and {run.oracle!r} is not")
-    if run.effort is not None and not hasattr(run.oracle, 'N'): raise TypeError(f"effort chooses stiffness and accuracy of a Monte Carlo run, and {run.oracle!r} is none: leave it out")
+    if run.effort is not None and (not callable(run.effort) or isinstance(run.effort, type)): raise TypeError(f"effort: {run.effort!r} is no function, such as Effort(): write it with its brackets")
+    if run.effort is not None and not hasattr(run.oracle, 'N'): raise TypeError(f"effort chooses stiffness and accuracy of a Monte Carlo run, and {type(run.oracle).__name__} is none: leave it out")
+    if run.effort is not None and run.committee < 2: raise ValueError("effort needs a committee of at least two: one network cannot say how uncertain it is")
     if run.executor is not None and not hasattr(run.executor, 'submit'): raise TypeError(f"{run.executor!r} is no executor: it has no method `submit`")
     if run.tune is not None and not isinstance(run.tune, Tuning): raise TypeError(f"tune must be a Tuning, such as Tuning(trials=20), or None, not {run.tune!r}")
     if not isinstance(run.stop, (tuple, list)): raise TypeError(f"stop must be a tuple of rules, such as (budget(rows=1000),), not {run.stop!r}")
@@ -244,7 +250,7 @@ class Run:
     choose: Callable = first_new # (state, points, n, known, rng) -> at most n of the points that a criterion offers; see `alfe.select`
     offer: int = 1          # How many times more points than its number a criterion offers for that
     far: float = None       # A row that lands farther than this from its point has failed, in η; None: wherever in the domain
-    fit: Callable = train   # What fits a model, with the arguments of `train`
+    fit: Callable = train   # What fits a model, with the arguments of `train`; `functools.partial(train, learn=Learn(...))` chooses what trains
     warm: bool = False      # Begin each fit from the model of the round before
     tune: Tuning = None     # When and how to search for hyperparameters; None: never
     quotas: Callable = None # (numbers, gains of all rounds) -> numbers of the next round, by criterion name; None: always `ask`

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['recentred', 'begin', 'stage', 'MonteCarlo']
 
-# %% ../nbs/05b_montecarlo.ipynb #68b4a2e4
+# %% ../nbs/05b_montecarlo.ipynb #25e543ae
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from .cluster import ClusterExpansion
 from .order import OrderParameters
 from .kernel import LANES, Lattice, Chains, advance, energies, lattice_of, rounded, site_clock, streams, window
 
-# %% ../nbs/05b_montecarlo.ipynb #8bc55b32
+# %% ../nbs/05b_montecarlo.ipynb #30a618fb
 def recentred(
     kappa, # (d,) centre of the bias
     asked, # (d,) where to land
@@ -33,11 +33,11 @@ def recentred(
     response, axes = np.linalg.eigh(2*N/(k_B*T)*_without_one(mean, cov)[0][:d, :d]*_outer(root))
     return kappa + (axes @ ((axes.T @ (root*miss))/np.clip(response, .6, 3)))/root
 
-# %% ../nbs/05b_montecarlo.ipynb #2f81e5e6
+# %% ../nbs/05b_montecarlo.ipynb #c08ceedf
 def _rows(P): # Chains 0..P-1 in rows of LANES
     return [np.minimum(np.arange(i, i + LANES), P - 1) for i in range(0, P, LANES)]
 
-# %% ../nbs/05b_montecarlo.ipynb #0524b0e7
+# %% ../nbs/05b_montecarlo.ipynb #eb8e92a0
 def begin(
     lattice:Lattice, # Where the chains live
     seeds, # P integers of any size
@@ -55,7 +55,7 @@ def begin(
         n = np.array(np.broadcast_to(n, (P, N)).T, np.int8, order='C') # a copy, that can be written to
     return Chains(n, streams(seeds), np.concatenate([energies(lattice, n[:, i]) for i in _rows(P)])[:P])
 
-# %% ../nbs/05b_montecarlo.ipynb #dd02ee50
+# %% ../nbs/05b_montecarlo.ipynb #2f5ab52f
 def stage(
     lattice:Lattice, # Where the chains live
     chains:Chains, # P chains; changed in place
@@ -121,6 +121,10 @@ class MonteCarlo:
     def N(self) -> int:
         "Sites of the Monte Carlo cell"
         return self.lattice.N
+    @property
+    def empty(self) -> float:
+        "Energy of the empty lattice, eV/site: that of η = 0"
+        return self.lattice.constant
     @property
     def phis(self): # (d,)
         "Stiffness of each order parameter, eV/site"

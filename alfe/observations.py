@@ -9,7 +9,7 @@ __all__ = ['Learn', 'Observation', 'inputs', 'slopes', 'mixing', 'curvatures', '
 from dataclasses import dataclass
 import numpy as np
 import torch
-from .core import Rows
+from .core import Rows, k_B
 from .domain import Domain
 from .idnn import Form, _chebyshev, energy, landau_slopes, slope
 from .temperature import Span, landau_values
@@ -19,10 +19,10 @@ from .temperature import Span, landau_values
 class Learn:
     "Which observations train, and how. ValueError if a number cannot be"
     noise: bool = True        # Slopes weigh by their own error bars, with their correlations; otherwise all alike
-    curvature: int = 0        # Displacements per row along which H trains; 0: it does not
+    curvature: int = 0        # Displacements per row along which H trains; 0: it does not. From two on some of it counts twice
     energy: bool = True       # Energies train (a range of temperatures only)
     energy_slope: bool = False # Energy slopes train (a range of temperatures only)
-    robust: float = 30.       # Residuals beyond so many σ count linearly instead of squared; 0: all squared
+    robust: float = 30.       # Residuals beyond so many σ (times the root of the number of equivalent components) count linearly instead of squared; 0: all squared
 
     def __post_init__(self):
         if isinstance(self.curvature, bool) or not isinstance(self.curvature, (int, np.integer)) or self.curvature < 0: raise ValueError(f"curvature must be a number of displacements, 0 for none, not {self.curvature!r}")
@@ -40,6 +40,7 @@ class Observation:
     B: np.ndarray = None   # (n, q, i); None: no second derivatives
     along: np.ndarray = None # (i, n) the direction w
     empty: np.ndarray = None # (i, n) inputs at η = 0, for the energy
+    open: bool = False     # Whether the energy of the empty host is in the values, and to be found
 
     @property
     def counts(self) -> np.ndarray: # (n,) mask
@@ -119,15 +120,21 @@ def curvatures(
 def _along(span, T, i): # (i, n) the direction β∂β in the space of i inputs
     w = np.zeros((i, len(T))); w[-1] = span.rate(T); return w
 
+def _unexplained(rows): # (n,) share of the energy's standard error that the error of η does not explain; 1 where that is not known
+    kT, S = k_B*rows.T, rows.H + np.eye(rows.d)*2*rows.phi[:, None]; good = np.isfinite(S).all((1, 2)) & np.isfinite(rows.energy_slope).all(1) & (rows.heat > 0)
+    good[good] = np.linalg.eigvalsh(S[good]).min(1, initial=1) > 0; out = np.ones(len(rows)); b = rows.energy_slope[good]
+    own, moved = rows.heat[good]*kT[good]**2, kT[good]*np.einsum('ni,ni->n', b, np.linalg.solve(S[good], b[..., None])[..., 0]); out[good] = np.sqrt(own/(own + moved)); return out
+
 def energies(
     form:Form, # The form
     span:Span, # Range of temperatures
-    rows:Rows # n rows
+    rows:Rows, # n rows
+    empty:float=None # Energy of the empty host, eV/site; None: not known, for the fit to find
 ) -> Observation: # q = 1
-    "Energies of the rows, less that of the empty host"
-    c, (u, empty) = 1 + len(form.size), (inputs(form, span, eta, rows.T)[0] for eta in (rows.eta, 0*rows.eta))
-    value, error = _known(rows.energy[:, None], rows.energy_se[:, None]); design = _timed(span, rows.T, (landau_values(form, u) - landau_values(form, empty))[:, None], True)
-    return Observation(value, error, design, u[:, c:].T, along=_along(span, rows.T, u.shape[1] - c), empty=empty[:, c:].T)
+    "Energies of the rows, less that of the empty host. Their errors are those at the point landed on: without what the error of η explains"
+    c, (u, none) = 1 + len(form.size), (inputs(form, span, eta, rows.T)[0] for eta in (rows.eta, 0*rows.eta))
+    value, error = _known(rows.energy[:, None] - (empty or 0), (rows.energy_se*_unexplained(rows))[:, None]); design = _timed(span, rows.T, (landau_values(form, u) - landau_values(form, none))[:, None], True)
+    return Observation(value, error, design, u[:, c:].T, along=_along(span, rows.T, u.shape[1] - c), empty=none[:, c:].T, open=empty is None)
 
 def energy_slopes(
     form:Form, # The form

@@ -6,7 +6,7 @@
 __all__ = ['failed', 'Analytic', 'from_function', 'ideal_mixing', 'bragg_williams', 'landau', 'Recorded', 'recorded', 'ask_csv',
            'tell_csv', 'Waiting', 'ByCSV', 'by_csv', 'measure']
 
-# %% ../nbs/06_oracle.ipynb #ef931f28
+# %% ../nbs/06_oracle.ipynb #e0151cf8
 import csv, functools, hashlib, math, os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from .core import k_B, Rows
 
-# %% ../nbs/06_oracle.ipynb #cfe452e8
+# %% ../nbs/06_oracle.ipynb #e6975b7f
 def failed(
     points, # (n, d) what was asked for
     T, # (n,) or one number, K
@@ -25,7 +25,7 @@ def failed(
     points = np.asarray(points, float); nan = np.full(points.shape, np.nan)
     return Rows.of(nan, nan, T, asked=points, note=note)
 
-# %% ../nbs/06_oracle.ipynb #c5cb700a
+# %% ../nbs/06_oracle.ipynb #a200b9a5
 def _derivatives(g, eta, T): # g, μ, H, ∂g/∂T, ∂μ/∂T and ∂²g/∂T² at one point, as numpy
     e, t = (torch.tensor(a, dtype=torch.float64, requires_grad=True) for a in (eta, T))
     y = g(e, t) + 0*(e.sum() + t)
@@ -36,7 +36,7 @@ def _derivatives(g, eta, T): # g, μ, H, ∂g/∂T, ∂μ/∂T and ∂²g/∂T²
     H = torch.stack([by(e, m) for m in mu + 0*e])
     return tuple(a.detach().numpy() for a in (y, mu, H, dT, by(e, dT), by(t, dT)))
 
-# %% ../nbs/06_oracle.ipynb #5d151c6d
+# %% ../nbs/06_oracle.ipynb #7c733258
 @dataclass(frozen=True, eq=False)
 class Analytic:
     "An oracle that knows its free energy `g`"
@@ -69,7 +69,7 @@ class Analytic:
         "The exact g at `eta` (..., d), eV/site"
         return self.g(torch.as_tensor(np.asarray(eta, float)), torch.as_tensor(T, dtype=torch.float64)).numpy()
 
-# %% ../nbs/06_oracle.ipynb #0fe4614a
+# %% ../nbs/06_oracle.ipynb #d36b6a5b
 def from_function(
     g:Callable, # torch function of (eta (..., d), T) -> (...), eV/site
     order, # `OrderParameters`
@@ -81,7 +81,7 @@ def from_function(
     if not isinstance(y, torch.Tensor) or y.shape != (): raise TypeError(f"g must give one torch number at one point, and gives {y!r}")
     return Analytic(g, order, noise, **other)
 
-# %% ../nbs/06_oracle.ipynb #852eed67
+# %% ../nbs/06_oracle.ipynb #8494830d
 def _mixing(eta, T, V): # Ideal mixing on the sublattices, eV/site
     c = eta @ V.T
     c = c + torch.where((c - .5).abs() < .5 + 1e-9, c.clamp(0, 1) - c, 0.).detach() # a wall missed by rounding is a wall
@@ -91,7 +91,7 @@ def _analytic(g, order, noise, **constants): # Oracle of a g with its constants 
     V = torch.tensor(order.V[:, :order.d].copy())
     return from_function(functools.partial(g, V=V, **constants), order, noise, untracked=0. if order.d == order.n else math.inf)
 
-# %% ../nbs/06_oracle.ipynb #b4ef2cf3
+# %% ../nbs/06_oracle.ipynb #1c4e445b
 def ideal_mixing(
     order, # `OrderParameters`
     noise=0. # Standard error of μ, eV/site
@@ -99,7 +99,7 @@ def ideal_mixing(
     "Sites that do not interact; untracked order parameters are held at zero"
     return _analytic(_mixing, order, noise)
 
-# %% ../nbs/06_oracle.ipynb #267bb14b
+# %% ../nbs/06_oracle.ipynb #dda8ff0c
 def _bragg_williams(eta, T, V, omega):
     c = eta @ V.T
     return omega*(c[..., 0]*c[..., 1] - eta[..., 0]) + _mixing(eta, T, V)
@@ -113,7 +113,7 @@ def bragg_williams(
     if (order.n, order.d) != (2, 2): raise ValueError(f"the Bragg-Williams formula is for two sublattices, both tracked, not n = {order.n}, d = {order.d}")
     return _analytic(_bragg_williams, order, noise, omega=omega)
 
-# %% ../nbs/06_oracle.ipynb #e41c1ccf
+# %% ../nbs/06_oracle.ipynb #f156217d
 def _landau(eta, T, V, variants, depth, width, stiffness, anisotropy, T_c, mixing):
     v = variants[:, 1:]; s_v = (v[0]**2).sum(); e = eta[..., 1:]
     x, s = eta[..., 0] - variants[0, 0], (e**2).sum(-1)
@@ -136,7 +136,7 @@ def landau(
     return _analytic(_landau, order, noise, variants=torch.tensor(order.variants.copy()), depth=depth, width=width,
                      stiffness=stiffness, anisotropy=anisotropy, T_c=T_c, mixing=mixing)
 
-# %% ../nbs/06_oracle.ipynb #14d72e84
+# %% ../nbs/06_oracle.ipynb #7d4fc0a5
 @dataclass(frozen=True, eq=False)
 class Recorded:
     "An oracle that answers with the nearest recorded row"
@@ -162,7 +162,7 @@ def recorded(
     if not rows.ok.any(): raise ValueError("there is no usable row to answer with: all are empty or failed")
     return Recorded(rows[rows.ok], within)
 
-# %% ../nbs/06_oracle.ipynb #66fcb3ff
+# %% ../nbs/06_oracle.ipynb #acce63ed
 def ask_csv(
     path, # The file to write
     points, # (n, d) points
@@ -181,7 +181,7 @@ def ask_csv(
         f.flush(); os.fsync(f.fileno())
     os.replace(tmp, path)
 
-# %% ../nbs/06_oracle.ipynb #3116bbd2
+# %% ../nbs/06_oracle.ipynb #d9dd01aa
 def _records(path): # (line number, {column: text}) of a CSV file
     try: text = Path(path).read_text(encoding='utf-8-sig')
     except FileNotFoundError: raise FileNotFoundError(f"{path}: there are no answers yet") from None
@@ -203,7 +203,7 @@ def _value(path, line, column, text, kind): # What a cell says, for an array of 
     except ValueError: raise ValueError(f"{path}, line {line}: {column} is {text!r}, which is no number") from None
     return v if kind == 'f' or v == v else 0
 
-# %% ../nbs/06_oracle.ipynb #11707538
+# %% ../nbs/06_oracle.ipynb #1561ea52
 def tell_csv(
     path, # The file of answers
     d:int, # Number of order parameters
@@ -227,7 +227,7 @@ def tell_csv(
     if n is not None and len(lines) < n: raise ValueError(f"{path}: {n - len(lines)} of {n} points have no answer, the first is point {min(set(range(n)) - set(lines))}")
     return got[np.array([lines[p][1] for p in sorted(lines)], int)]
 
-# %% ../nbs/06_oracle.ipynb #50fa44ee
+# %% ../nbs/06_oracle.ipynb #ca6c89ba
 class Waiting(Exception):
     "An oracle has passed the question on, and the answer is not there yet; ask again later"
 
@@ -253,7 +253,7 @@ def by_csv(
     "A person, or a program of theirs, answers by writing CSV files"
     return ByCSV(str(folder))
 
-# %% ../nbs/06_oracle.ipynb #9b4d9649
+# %% ../nbs/06_oracle.ipynb #f2c1f15c
 def _answer(oracle, points, T, seeds, more): # The oracle's rows; raises if they have the wrong form
     rows = oracle(points, T, seeds, **more)
     if not isinstance(rows, Rows): raise TypeError(f"the oracle returned {type(rows).__name__} and not Rows")

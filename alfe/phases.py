@@ -125,6 +125,7 @@ def disordering(
 ) -> Disordering:
     "The temperature at which the homogeneous material of composition `x` loses its order; the highest, if there are several. ValueError if it is not in the range, or x is outside the domain"
     if model.T is not None: raise ValueError(f"this free energy knows {model.T:g} K only: train one over a range of temperatures")
+    if T is not None and not T[0] < T[1] or not factor > 0: raise ValueError(f"T must be (lowest, highest) in K and factor a positive number, not {T!r} and {factor!r}")
     grid, starts = np.linspace(*(model.range if T is None else T), temperatures), _starts(order, model.domain, x)
     first, *others = _views(model, factor); (T, latent, jump, up, soft), D, size = _passage(first, starts, grid, zero); each = []
     for v in others:

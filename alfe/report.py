@@ -102,7 +102,7 @@ def _accuracy(run, tab): # Errors by region, measured against learned
 def _landscape(run): # g and μ along lines, the map, the minimum path
     model, order, domain = run.free_energy, run.system.order, run.system.domain
     if model is None: return '<p>No model has been fitted yet.</p>'
-    T = run.T if model.T else run.system.T if model.range[0] <= run.system.T <= model.range[1] else model.range[0]; model = model.at(T); note = '' if not np.ndim(run.T) else f'<p>All at {T:g} K.</p>'
+    T = run.T if model.T else run.system.T if model.range[0] <= run.system.T <= model.range[1] else model.range[0]; model = model.at(T); note = '' if not np.ndim(run.T) else f'<p>All at {T:.4g} K, one temperature of the range.</p>'
     straight = plots.line(domain)
     figures = [(plots.g_profile(model, straight), 'Free energy without net order, zero at the centre of the domain. The band is one standard deviation of the committee.'),
                (plots.mu_profile(model, straight), 'Exchange chemical potential without net order.')]

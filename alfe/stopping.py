@@ -5,19 +5,19 @@
 # %% auto #0
 __all__ = ['no_improvement', 'target_error', 'budget']
 
-# %% ../nbs/25_stopping.ipynb #62a55da0
+# %% ../nbs/25_stopping.ipynb #8c087c00
 from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-# %% ../nbs/25_stopping.ipynb #c666d152
+# %% ../nbs/25_stopping.ipynb #d889409c
 def _improved(history, least): # Numbers of the rounds that can be compared with others before, and whether each is an improvement
     errors = history[[c for c in ('mu0 of new rows', 'mu_order of new rows') if c in history]].to_numpy(float)
     judged = np.flatnonzero(np.isfinite(errors).any(1)); e = errors[judged]
     lowest = np.fmin.accumulate(e, axis=0)[:-1]
     return judged[1:], (e[1:] < (1 - least)*lowest).any(1)
 
-# %% ../nbs/25_stopping.ipynb #92b6a726
+# %% ../nbs/25_stopping.ipynb #afed3575
 @dataclass(frozen=True)
 class no_improvement:
     """Stop when the errors on new rows are no lower than ever before for some rounds running, one of them after a search for hyperparameters.
@@ -40,7 +40,7 @@ class no_improvement:
         if searched and not history['searched'].iloc[judged[-self.rounds:] - 1].any(): return '' # the models that these rows have judged
         return why + ', one of them after a search'*searched
 
-# %% ../nbs/25_stopping.ipynb #4545273d
+# %% ../nbs/25_stopping.ipynb #54af2e29
 def _errors(history, names): # Errors and their standard errors in the last round, meV/site; ValueError if one is not there
     if lacking := [c for k in names for c in (k, f'{k} se') if c not in history]:
         there = ', '.join(repr(c) for c in history if f'{c} se' in history) or 'none'
@@ -48,7 +48,7 @@ def _errors(history, names): # Errors and their standard errors in the last roun
     now = history.iloc[-1]
     return [(float(now[k]), float(now[f'{k} se'])) for k in names]
 
-# %% ../nbs/25_stopping.ipynb #e1a663b5
+# %% ../nbs/25_stopping.ipynb #b84cb957
 @dataclass(frozen=True)
 class target_error:
     "Stop when all errors are below their targets with confidence. ValueError if a target or the confidence cannot be, or if the history has no such error"
@@ -70,7 +70,7 @@ class target_error:
         each = ', '.join(f"{k} {e:.3g} + {z:.2f} × {s:.2g} < {v:g} meV/site" for (e, s), (k, v) in zip(now, self.targets.items()))
         return f"target reached with a confidence of {100*self.confidence:g} %: {each}"
 
-# %% ../nbs/25_stopping.ipynb #4610ed74
+# %% ../nbs/25_stopping.ipynb #c37a6d22
 def _costs(history, what, following): # What is spent, and what the next round will take
     if what != 'rows' and what not in history: raise ValueError(f"budget: the history has no column {what!r}, only {', '.join(map(repr, history))}")
     new = history['new'].to_numpy(float); spent = new if what == 'rows' else history[what].to_numpy(float)
@@ -78,7 +78,10 @@ def _costs(history, what, following): # What is spent, and what the next round w
     if not new.sum(): return spent.sum(), 0.
     return spent.sum(), following*max(spent.sum()/new.sum(), spent[-1]/max(new[-1], 1))
 
-# %% ../nbs/25_stopping.ipynb #73a48f36
+# %% ../nbs/25_stopping.ipynb #5e9e47f7
+def _plain(v): # A number in a sentence: whole if large
+    return f"{v:,.0f}" if v >= 100 or v == int(v) else f"{v:.3g}"
+
 @dataclass(frozen=True)
 class budget:
     "Stop before a round that would use more rows, sweeps or seconds than there are. ValueError if no limit is given, or one is not positive, or the history lacks its column"
@@ -98,5 +101,5 @@ class budget:
         for what, limit in (('rows', self.rows), ('sweeps', self.sweeps), ('seconds', self.seconds), ('measuring', self.measuring)):
             if limit is None or what != 'rows' and not len(history): continue # before the first round only rows are known
             spent, more = _costs(history, what, following); unit = 'seconds of measuring' if what == 'measuring' else what
-            if spent + more > limit*(1 + 1e-9): return f"budget of {limit:,.0f} {unit}: {spent:,.0f} are used, and the next {following} rows would take {'about '*(what != 'rows')}{more:,.0f}"
+            if spent + more > limit*(1 + 1e-9): return f"budget of {_plain(limit)} {unit}: {_plain(spent)} are used, and the next {following} rows would take {'about '*(what != 'rows')}{_plain(more)}"
         return ''

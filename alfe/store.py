@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['describe', 'differences', 'owner', 'sha256', 'save_file', 'Store']
 
-# %% ../nbs/07_store.ipynb #0a7a7589
+# %% ../nbs/07_store.ipynb #70472209
 import dataclasses, functools, hashlib, json, os, socket, sqlite3
 from contextlib import contextmanager, closing
 from pathlib import Path
 import numpy as np
 from .core import Rows
 
-# %% ../nbs/07_store.ipynb #b194b6ba
+# %% ../nbs/07_store.ipynb #2e25d549
 def _schema(): # The statements that make an empty store
     kinds = {'f': 'BLOB', 'i': 'INTEGER', 'b': 'INTEGER', 'O': 'TEXT'}
     blank = Rows.empty(1)
@@ -26,7 +26,7 @@ def _schema(): # The statements that make an empty store
 def _pack(a): # One entry of an array of `Rows` as a value that SQLite keeps exactly
     return np.asarray(a, '<f8').tobytes() if np.asarray(a).dtype.kind == 'f' else a if isinstance(a, str) else int(a)
 
-# %% ../nbs/07_store.ipynb #2126122b
+# %% ../nbs/07_store.ipynb #8604589f
 def _unpack(names, records): # Rows from records of the table
     if not records: return None
     col = dict(zip(names, zip(*records)))
@@ -38,7 +38,7 @@ def _unpack(names, records): # Rows from records of the table
         else: got[f] = np.array(col[f], dtype=b.dtype)
     return Rows(**got)
 
-# %% ../nbs/07_store.ipynb #b346a90e
+# %% ../nbs/07_store.ipynb #beb317b1
 def _short(values, shape): # Many numbers or texts as their hash
     return f'{shape} {hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12]}'
 
@@ -48,7 +48,7 @@ def _described_function(x, skip): # Its name, and what a closure or a partial ho
     name = getattr(x, '__qualname__', type(x).__name__)
     return {'function': name, 'given': describe(cells, skip)} if cells else name
 
-# %% ../nbs/07_store.ipynb #d6392fac
+# %% ../nbs/07_store.ipynb #1696936e
 def describe(
     x, # Anything that settings are made of
     skip=('threads', 'lanes', 'chunk', 'about', 'provenance', 'reference', 'checks') # Fields that change no result
@@ -68,7 +68,7 @@ def describe(
         return {'class': type(x).__name__, **{f.name: describe(getattr(x, f.name), skip) for f in dataclasses.fields(x) if f.name not in skip}}
     return _described_function(x, skip)
 
-# %% ../nbs/07_store.ipynb #926b6952
+# %% ../nbs/07_store.ipynb #ad74047d
 def _flat(x, prefix=''): # Nested settings as {'a.b': value}
     if not isinstance(x, dict) or prefix and not x: return {prefix: x}
     return {k: v for key, val in x.items() for k, v in _flat(val, f'{prefix}.{key}' if prefix else str(key)).items()}
@@ -83,7 +83,7 @@ def differences(
     return [f'{k}: {show(a, k)} -> {show(b, k)}' for k in [*a, *(k for k in b if k not in a)]
             if json.dumps(a.get(k)) != json.dumps(b.get(k))]
 
-# %% ../nbs/07_store.ipynb #51864e4d
+# %% ../nbs/07_store.ipynb #73690183
 def _lock(path): # A connection that holds the write lock; refuses if another one does
     path = Path(path); me = f'process {os.getpid()} on {socket.gethostname()}'
     c = sqlite3.connect(path, timeout=.2, isolation_level=None)
@@ -108,7 +108,7 @@ def owner(
         with closing(sqlite3.connect(path, timeout=1)) as c: return c.execute('SELECT name FROM owner').fetchone()[0]
     except (sqlite3.Error, TypeError): return 'another process'
 
-# %% ../nbs/07_store.ipynb #c3252368
+# %% ../nbs/07_store.ipynb #95a23bb7
 def sha256(
     path # A file
 ) -> str: # 64 hexadecimal digits
@@ -131,7 +131,7 @@ def save_file(
     except OSError as e: raise OSError(f'{path}: writing failed ({e}); see to the disk (space, permission) and run again') from e
     return sha256(path)
 
-# %% ../nbs/07_store.ipynb #df6f0d85
+# %% ../nbs/07_store.ipynb #52e38668
 _FORMAT = 'alfe-store-2'
 
 def _columns(db): # Names of the columns of the table of rows
@@ -151,7 +151,7 @@ def _reading(path): # Turns SQLite's complaints while reading into errors that s
         if 'locked' in str(e): raise OSError(f'{path}: another process keeps the file locked ({e}); try again') from e
         raise ValueError(f'{path} is damaged, or not a store of alfe ({e}); restore it from a copy') from e
 
-# %% ../nbs/07_store.ipynb #5cbc6f5a
+# %% ../nbs/07_store.ipynb #3fecd0ea
 @contextmanager
 def _transaction(db, path, name, fault): # All that is written inside is stored together, or not at all
     try:
@@ -167,7 +167,7 @@ def _transaction(db, path, name, fault): # All that is written inside is stored 
                           'see to the disk (space, permission) and run again') from e
         raise
 
-# %% ../nbs/07_store.ipynb #33dc261e
+# %% ../nbs/07_store.ipynb #9b3a7bd0
 def _open(path, settings, write, fault): # A connection to a store, made if it is not there yet
     db = sqlite3.connect(path, timeout=60, isolation_level=None)
     with _reading(path):
@@ -185,7 +185,7 @@ def _open(path, settings, write, fault): # A connection to a store, made if it i
     if f != _FORMAT: _migrate(db, f, path, write, transaction)
     return db
 
-# %% ../nbs/07_store.ipynb #8db31d51
+# %% ../nbs/07_store.ipynb #b816f56a
 class Store:
     """Rows and journal of a run in one SQLite file. With `write` the caller becomes the only writer.
 

@@ -26,7 +26,7 @@ class Span:
     def check(self, T) -> np.ndarray: # (...)
         "The temperatures as an array. ValueError if one is outside the range: a model knows nothing there"
         T = np.asarray(T, float); bad = T[~((T >= self.low - 1e-6) & (T <= self.high + 1e-6))]
-        if bad.size: raise ValueError(f"this free energy was fitted from {self.low:g} to {self.high:g} K and knows nothing of {bad.flat[0]:g} K; measure there, and fit a wider range")
+        if bad.size: raise ValueError(f"the range is {self.low:g} to {self.high:g} K, and a free energy of it knows nothing of {bad.flat[0]:g} K; measure there, and fit a wider range")
         return T
     def tau(self, T) -> np.ndarray: # (...)
         "τ, linear in 1/T: −1 at the highest temperature, 1 at the lowest"

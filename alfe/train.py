@@ -69,11 +69,11 @@ def _penalties(form, span, slopes, energies): # (P,) scale of each parameter: th
     if span is not None: power = np.concatenate([power*max(j, 1)**3 for j in range(span.powers + 1)])
     return max((slopes.value - slopes.value.mean(0))[:, 0].std(), 1e-9)/np.r_[power, [1e-9]*energies]/np.sqrt(n)
 
-def _offset(o, energies): # The design matrix, with a column for the energy of the empty host
-    return np.pad(o.design, ((0, 0), (0, 0), (0, energies)), constant_values=float(o.A is None))
+def _offset(o, energies): # The design matrix, with a column for the energy of the empty host, where that is open
+    return np.pad(o.design, ((0, 0), (0, 0), (0, energies)), constant_values=float(o.open))
 
 def _landau_fit(form, span, seen, labels, masks): # θ (m, P) of each member, from the rows in its mask; λ; what is left of each observation, (m, n, q) each
-    extra = int(any(o.A is None for o in seen)); scale = _penalties(form, span, seen[0], extra); q = sum(o.value.shape[1] for o in seen)
+    extra = int(any(o.open for o in seen)); scale = _penalties(form, span, seen[0], extra); q = sum(o.value.shape[1] for o in seen)
     share = [np.sqrt([(l == i).sum() for i in l]) for l in labels]; grid, left = 10.**np.arange(-12, 3.1, .5), [_centred(o) for o in seen]
     design = np.concatenate([_offset(o, extra)*scale for o in seen], 1); value = np.concatenate([o.value for o in seen], 1)
     for _ in range(2): # the first fit tells how large σ should be in the second
@@ -151,10 +151,10 @@ def _start(spec, order, domain, rows, span, committee, seed, before): # Form and
     return old, {k: torch.tensor(v) for k, v in before.params.items() if k != 'landau'}
 
 # %% ../nbs/12_train.ipynb #a2b0bf4d
-def _seen(form, span, rows, domain, label, learn, seed): # Observations that train, and which of their components are equivalent
+def _seen(form, span, rows, domain, label, learn, seed, empty): # Observations that train, and which of their components are equivalent
     seen = [(slopes(form, span, rows, learn.noise), label)]
     seen += [(curvatures(form, span, rows, domain, rng_of(seed, 'bend', i)), label) for i in range(learn.curvature)]
-    if span and learn.energy: seen.append((energies(form, span, rows), np.zeros(1, int)))
+    if span and learn.energy: seen.append((energies(form, span, rows, empty), np.zeros(1, int)))
     if span and learn.energy_slope: seen.append((energy_slopes(form, span, rows, domain), label))
     return zip(*[(o, l) for o, l in seen if o.counts.any()])
 
@@ -182,16 +182,18 @@ def train(
     floor:float=.1, # Fraction φ of the spread in the uncertainty
     decay:float=4., # Weight w of the penalty on the size of the weights
     batch:int=300, # Rows that a step sees, at most
-    learn:Learn=Learn() # Which observations train, and how
+    learn:Learn=Learn(), # Which observations train, and how
+    empty:float=None # Energy of the empty host, eV/site, against which energies count; None: found from the energies
 ) -> FreeEnergy:
     "Fits a committee. ValueError if no row is usable, or the rows are of several kinds, or of several temperatures without a range"
     (good, span), label = _usable(rows, domain, T), equivalent(order.group); n = len(good)
     shape, start = _start(spec, order, domain, good, span, committee, seed, init); masks = _splits(n, committee, validation, seed)
-    seen, labels = _seen(shape, span, good, domain, label, learn, seed); theta, lam, left = _landau_fit(shape, span, seen, labels, masks)
+    seen, labels = _seen(shape, span, good, domain, label, learn, seed, empty); theta, lam, left = _landau_fit(shape, span, seen, labels, masks)
     if init is None: shape = replace(shape, unit=float(max((left[0].mean(0)*(good.eta - good.eta.mean(0))).sum(1).std(), 1e-9)))
     params = _descend(start, _parts(seen, labels, left, good, shape.unit, floor, learn), masks, steps, rate, decay, batch, learn.robust, rng_of(seed, 'batch'))
     notes = dict(rows=n, left_out=len(rows) - n, seed=str(seed), steps=steps, learn=asdict(learn), landau_penalty=float(lam), held=[np.flatnonzero(~m).tolist() for m in masks])
-    if any(o.A is None for o in seen): notes['energy_of_empty'], theta = theta[:, -1].tolist(), theta[:, :-1]
+    if any(o.A is None for o in seen): notes['energy_of_empty'] = [empty]*committee
+    if any(o.open for o in seen): notes['energy_of_empty'], theta = theta[:, -1].tolist(), theta[:, :-1]
     return _finished(shape, {**params, 'landau': theta}, domain, good, span, masks, notes)
 
 def _finished(shape, params, domain, rows, span, masks, notes): # The model, with its constants and validation errors
