@@ -17,7 +17,7 @@ from .core import Rows, rng_of, seed_of
 from .free_energy import FreeEnergy
 from .idnn import landau_slopes
 from .temperature import landau_values
-from .train import equivalent
+from .train import _inside, equivalent
 from .tune import _left_out
 
 # %% ../nbs/14_calibration.ipynb #e16c5904
@@ -46,7 +46,7 @@ def unseen(
     rows:Rows # Rows that did not train it; failed ones and those outside the domain do not count
 ) -> Misses:
     "What a model says of new rows. ValueError if no row can be used, or for a committee of one"
-    rows = rows[rows.ok]; rows = rows[model.domain.contains(rows.eta, 1e-9)] if len(rows) else rows
+    rows = _inside(rows, model.domain)
     if not len(rows): raise ValueError("none of the rows can be compared: they failed, or are outside the domain")
     return Misses(model.mu(rows.eta, rows.T) - rows.mu, _spread(model, rows), rows.noise, np.zeros(len(rows)))
 
@@ -171,19 +171,21 @@ def ranking(
     return pd.DataFrame(out)
 
 # %% ../nbs/14_calibration.ipynb #d0d6cd34
+def _neurons(model, m, u, J): # Values (n, width) and slopes (n, d, width) of the last hidden layer of member m, at points with inputs u and their slopes J
+    c = 1 + len(model.form.size); z, D = u[:, c:], J[:, c:]
+    for l in range(len(model.form.spec.hidden)):
+        W = model.params[f'W{l}'][m]; a = z @ W.T + model.params[f'b{l}'][m].T
+        z, D = np.logaddexp(0, a), (W @ D)/(1 + np.exp(-a))[..., None]
+    return model.form.unit*z, model.form.unit*np.swapaxes(D, 1, 2)
+
 def last_layer(
     model:FreeEnergy, # At one temperature
     eta, # (n, d) points
     members:int=1 # The last neurons of so many members
 ) -> tuple: # φ (n, P) and X (n, d, P)
     "Values and slopes of the terms in which a model is linear: its Landau part, then last neurons"
-    f = model.form; u, J, _ = f.inputs(eta, 1); c = 1 + len(f.size); values, slopes = [landau_values(f, u)], [landau_slopes(f, u, J)]
-    for m in range(members):
-        z, D = u[:, c:], J[:, c:]
-        for l in range(len(f.spec.hidden)):
-            W = model.params[f'W{l}'][m]; a = z @ W.T + model.params[f'b{l}'][m].T
-            z, D = np.logaddexp(0, a), (W @ D)/(1 + np.exp(-a))[..., None]
-        values.append(f.unit*z); slopes.append(f.unit*np.swapaxes(D, 1, 2))
+    f = model.form; u, J, _ = f.inputs(eta, 1)
+    values, slopes = zip((landau_values(f, u), landau_slopes(f, u, J)), *(_neurons(model, m, u, J) for m in range(members)))
     return np.concatenate(values, 1), np.concatenate(slopes, 2)
 
 # %% ../nbs/14_calibration.ipynb #1ee25c84
@@ -228,7 +230,7 @@ def laplace(
     "The Laplace approximation of a model's last layer. ValueError if it is of another kind, has fewer members, or no row can be used"
     if not isinstance(model, FreeEnergy) or model.T is None: raise ValueError(f"laplace needs a FreeEnergy at one temperature, such as model.at(T), or one model of an ensemble, not {model!r}")
     if not 1 <= members <= model.members: raise ValueError(f"the model has {model.members} members, and the last neurons of {members} are wanted")
-    rows = rows[rows.ok]; rows = rows[model.domain.contains(rows.eta, 1e-9)] if len(rows) else rows
+    rows = _inside(rows, model.domain)
     if not len(rows): raise ValueError("none of the rows can be used: they failed, or are outside the domain")
     label, (A, B), k = equivalent(order.group), model.form.spec.landau, len(model.form.size); X = last_layer(model, rows.eta, members)[1]
     power = np.r_[.3, np.arange(2, A + 1), np.repeat(np.arange(1, B + 2), k)]**3.; kind = np.r_[0*power, np.ones(X.shape[2] - len(power))].astype(int)

@@ -119,11 +119,15 @@ class Rows:
         "Which rows can be trusted: measured, finite, without a note of failure"
         return np.isfinite(self.eta).all(1) & np.isfinite(self.mu).all(1) & np.isfinite(self.T) & (self.note == '')
     @property
+    def held(self): # (n, d, d)
+        "H + 2Φ, the curvature of g and its bias together, eV/site; NaN where one is unknown"
+        return self.H + np.eye(self.d)*2*self.phi[:, None]
+    @property
     def noise(self): # (n, d)
         "Standard error of μ against ∂g/∂η at the point landed on, (H + 2Φ)δη with δη = mu_se/2φ and the correlations of Cov(η), eV/site; `mu_se` where H or φ is unknown or H + 2Φ not positive, 0 where that is, too"
         se = np.nan_to_num(self.mu_se)
         if not len(se): return se
-        S = self.H + np.eye(self.d)*2*self.phi[:, None]; known = np.isfinite(S).all((1, 2)) & (self.phi > 0).all(1); moved = se.copy()
+        S = self.held; known = np.isfinite(S).all((1, 2)) & (self.phi > 0).all(1); moved = se.copy()
         known[known] = np.linalg.eigvalsh(S[known]).min(1) > 0; i = known # δη has the correlations of S⁻¹, so Sδη has the variances se² S_ii/(S⁻¹)_ii
         moved[i] = se[i]/(2*self.phi[i])*np.sqrt(np.diagonal(S[i], 0, 1, 2)/np.diagonal(np.linalg.inv(S[i]), 0, 1, 2)); return moved
     def __len__(self): return len(self.eta)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import minimize
 from .idnn import landau_slopes
 from .symmetry import _metric, novel
+from .calibration import _neurons
 from .train import equivalent
 
 # %% ../nbs/21a_design.ipynb #09eee3b9
@@ -21,13 +22,6 @@ def _models(model): # The fitted models in a model or an ensemble of them
     if not all(hasattr(m, 'form') and hasattr(m, 'params') for m in found):
         raise ValueError(f"expected_gain builds on the functions of a FreeEnergy, or of an ensemble with `models`; {type(model).__name__} has no form and params")
     return found
-
-def _neurons(m, k, u, J): # (n, d, width) slopes of the last hidden layer of member k of a model m, at points with inputs u and their slopes J
-    c = 1 + len(m.form.size); z, D = u[:, c:], J[:, c:]
-    for l in range(len(m.form.spec.hidden)):
-        W = m.params[f'W{l}'][k]; a = z @ W.T + m.params[f'b{l}'][k].T
-        z, D = np.logaddexp(0, a), (W @ D)/(1 + np.exp(-a))[..., None]
-    return m.form.unit*np.swapaxes(D, 1, 2)
 
 # %% ../nbs/21a_design.ipynb #13dd5b8d
 def basis(
@@ -39,7 +33,7 @@ def basis(
     found = _models(model); turn = sorted((k, i) for i, m in enumerate(found) for k in range(len(m.params['W0'])))
     count = np.cumsum([found[i].form.spec.hidden[-1] for _, i in turn]); turn = [t for j, t in enumerate(turn) if j == 0 or count[j] <= neurons]
     inputs = {i: found[i].form.inputs(eta, 1)[:2] for i in {0, *(i for _, i in turn)}}
-    return np.concatenate([landau_slopes(found[0].form, *inputs[0]), *(_neurons(found[i], k, *inputs[i]) for k, i in turn)], 2)
+    return np.concatenate([landau_slopes(found[0].form, *inputs[0]), *(_neurons(found[i], k, *inputs[i])[1] for k, i in turn)], 2)
 
 # %% ../nbs/21a_design.ipynb #7bf3d830
 @dataclass(frozen=True, eq=False)

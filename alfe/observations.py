@@ -74,6 +74,9 @@ def _timed(span, T, design, energy=False): # Columns of the Landau part times T_
     B = span.basis(T) + (span.rate(T)[:, None]*span.basis(T, 1) if energy else 0)
     return np.einsum('nj,nqp->nqjp', B, design).reshape(*design.shape[:2], -1)
 
+def _away(domain, rows, error): # The errors, inf near a wall, where covariances are no measure of g
+    return np.where((domain.distance(rows.eta) > .1*domain.radius)[:, None], error, np.inf)
+
 def _known(value, error): # Values and errors, where both are numbers in all components
     good = np.isfinite(value + error).all(1)[:, None]; return np.where(good, value, 0), np.where(good, error, np.inf)
 
@@ -95,8 +98,7 @@ def mixing(form, rows): # μ (n, d) and H (n, d, d) of ideal mixing at the rows'
 # %% ../nbs/11b_observations.ipynb #b4d44932
 def _landau_bends(form, u, J, Jv, ut): # Change (n, d, P) of `landau_slopes` with the inputs' change ut (n, U) and their slopes' change Jv (n, U, d)
     (A, B), k = form.spec.landau, len(form.size); t, f, Jt, Jf, tt, ft, Jft = u[:, 0], u[:, 1:1+k], J[:, 0], J[:, 1:1+k], ut[:, 0], ut[:, 1:1+k], Jv[:, 1:1+k]
-    P, dP, ddP = (np.pad(p := _chebyshev(t, B, i), ((0, 0), (0, B + 1 - p.shape[1])))[:, None, :, None] for i in range(3))
-    ddA = _chebyshev(t, A, 2); ddA = np.pad(ddA, ((0, 0), (0, A + 1 - ddA.shape[1])))[:, 1:]
+    P, dP, ddP = (_chebyshev(t, B, i)[:, None, :, None] for i in range(3)); ddA = _chebyshev(t, A, 2)[:, 1:]
     step, Jf, Jft = tt[:, None, None, None], np.swapaxes(Jf, 1, 2)[:, :, None], np.swapaxes(Jft, 1, 2)[:, :, None]
     both = (ddP*step*f[:, None, None] + dP*ft[:, None, None])*Jt[..., None, None] + dP*step*Jf + P*Jft
     return np.concatenate([Jt[:, :, None]*(ddA*tt[:, None])[:, None], both.reshape(*Jt.shape, -1)], 2)
@@ -109,9 +111,9 @@ def curvatures(
     rng # numpy generator
 ) -> Observation: # q = d
     "H of the rows along one random displacement each"
-    far = domain.distance(rows.eta) > .1*domain.radius; v = rng.normal(size=rows.eta.shape)*rows.eta.std(0)
+    v = rng.normal(size=rows.eta.shape)*rows.eta.std(0)
     value, error = np.einsum('nij,nj->ni', rows.H - mixing(form, rows)[1], v), np.sqrt(np.einsum('nij,nj->ni', rows.H_se**2, v**2))
-    value, error = _known(value, np.where(far[:, None], error, np.inf)); (u, J), c = inputs(form, span, rows.eta, rows.T), 1 + len(form.size)
+    value, error = _known(value, _away(domain, rows, error)); (u, J), c = inputs(form, span, rows.eta, rows.T), 1 + len(form.size)
     Jv = np.concatenate([np.einsum('nuij,nj->nui', form.inputs(rows.eta[s])[2], v[s]) for s in (slice(a, a + 512) for a in range(0, len(v), 512))])
     Jv, ut = np.pad(Jv, ((0, 0), (0, J.shape[1] - Jv.shape[1]), (0, 0))), np.einsum('nui,ni->nu', J, v)
     return Observation(value, error, _timed(span, rows.T, _landau_bends(form, u, J, Jv, ut)), u[:, c:].T, np.swapaxes(Jv[:, c:], 1, 2), np.swapaxes(J[:, c:], 1, 2), ut[:, c:].T)
@@ -121,7 +123,7 @@ def _along(span, T, i): # (i, n) the direction β∂β in the space of i inputs
     w = np.zeros((i, len(T))); w[-1] = span.rate(T); return w
 
 def _unexplained(rows): # (n,) share of the energy's standard error that the error of η does not explain; 1 where that is not known
-    kT, S = k_B*rows.T, rows.H + np.eye(rows.d)*2*rows.phi[:, None]; good = np.isfinite(S).all((1, 2)) & np.isfinite(rows.energy_slope).all(1) & (rows.heat > 0)
+    kT, S = k_B*rows.T, rows.held; good = np.isfinite(S).all((1, 2)) & np.isfinite(rows.energy_slope).all(1) & (rows.heat > 0)
     good[good] = np.linalg.eigvalsh(S[good]).min(1, initial=1) > 0; out = np.ones(len(rows)); b = rows.energy_slope[good]
     own, moved = rows.heat[good]*kT[good]**2, kT[good]*np.einsum('ni,ni->n', b, np.linalg.solve(S[good], b[..., None])[..., 0]); out[good] = np.sqrt(own/(own + moved)); return out
 
@@ -143,6 +145,6 @@ def energy_slopes(
     domain:Domain # Of the order parameters
 ) -> Observation: # q = d
     "Energy slopes of the rows; those near a wall do not count, as for curvatures"
-    far = domain.distance(rows.eta) > .1*domain.radius; (u, J), c = inputs(form, span, rows.eta, rows.T), 1 + len(form.size); A = np.swapaxes(J[:, c:], 1, 2)
-    value, error = _known(rows.energy_slope, np.where(far[:, None], rows.energy_slope_se, np.inf))
+    (u, J), c = inputs(form, span, rows.eta, rows.T), 1 + len(form.size); A = np.swapaxes(J[:, c:], 1, 2)
+    value, error = _known(rows.energy_slope, _away(domain, rows, rows.energy_slope_se))
     return Observation(value, error, _timed(span, rows.T, landau_slopes(form, u, J), True), u[:, c:].T, A, A, _along(span, rows.T, u.shape[1] - c))

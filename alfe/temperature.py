@@ -36,7 +36,7 @@ class Span:
         return 2/np.asarray(T, float)/(1/self.low - 1/self.high)
     def basis(self, T, by:int=0) -> np.ndarray: # (n, powers + 1)
         "T_0(τ), T_1(τ), … or their derivatives by τ"
-        B = _chebyshev(self.tau(T), self.powers, by); return np.pad(B, ((0, 0), (0, self.powers + 1 - B.shape[1])))
+        return _chebyshev(self.tau(T), self.powers, by)
 
 # %% ../nbs/11a_temperature.ipynb #3f0b8f5c
 def at_temperature(

@@ -29,6 +29,9 @@ def _pooled(values, label): # (d,) root mean square of (..., d), one number for 
     square = (values.reshape(-1, values.shape[-1])**2).mean(0)
     return np.sqrt([square[label == k].mean() for k in label])
 
+def _share(label): # (d,) root of the number of components equivalent to each
+    return np.sqrt([(label == k).sum() for k in label])
+
 def uncertainty(
     error, # (n, q) standard errors, eV/site; NaN: unknown, inf: not measured
     spread, # (q,) spread of each component, eV/site
@@ -45,7 +48,7 @@ def whitening(
     share # (d,) by which the residual of a component is divided: root of the number of its equivalents
 ) -> np.ndarray: # (n, d, d) W
     "Matrices that turn residuals of the slopes into independent ones of unit variance"
-    S = rows.H + np.eye(rows.d)*2*rows.phi[:, None]; size = np.sqrt(np.abs(np.einsum('nii->ni', S))); C = S/(size[:, :, None]*size[:, None])
+    S = rows.held; size = np.sqrt(np.abs(np.einsum('nii->ni', S))); C = S/(size[:, :, None]*size[:, None])
     good = np.isfinite(C).all((1, 2)); good[good] = np.linalg.eigvalsh(C[good]).min(1, initial=1) > .1
     C = np.where(good[:, None, None], C, np.eye(rows.d)); e = np.nan_to_num(error)
     V = (C*e[:, :, None]*e[:, None] + np.eye(rows.d)*(spread**2 + 1e-24))*share[:, None]*share
@@ -74,7 +77,7 @@ def _offset(o, energies): # The design matrix, with a column for the energy of t
 
 def _landau_fit(form, span, seen, labels, masks): # θ (m, P) of each member, from the rows in its mask; λ; what is left of each observation, (m, n, q) each
     extra = int(any(o.open for o in seen)); scale = _penalties(form, span, seen[0], extra); q = sum(o.value.shape[1] for o in seen)
-    share = [np.sqrt([(l == i).sum() for i in l]) for l in labels]; grid, left = 10.**np.arange(-12, 3.1, .5), [_centred(o) for o in seen]
+    share = [_share(l) for l in labels]; grid, left = 10.**np.arange(-12, 3.1, .5), [_centred(o) for o in seen]
     design = np.concatenate([_offset(o, extra)*scale for o in seen], 1); value = np.concatenate([o.value for o in seen], 1)
     for _ in range(2): # the first fit tells how large σ should be in the second
         w = np.concatenate([1/(uncertainty(o.error, _pooled(l[o.counts], k), 1.)*c) for o, l, k, c in zip(seen, left, labels, share)], 1)
@@ -125,8 +128,11 @@ def _descend(params, parts, masks, steps, rate, decay, batch, robust, rng): # Th
     return {k: v.numpy() for k, v in kept.items()}
 
 # %% ../nbs/12_train.ipynb #030abda4
+def _inside(rows, domain): # Good rows in the domain
+    good = rows[rows.ok]; return good[domain.contains(good.eta, 1e-9)] if len(good) else good
+
 def _usable(rows, domain, T): # The rows that train, and their range of temperatures, None for one. ValueError if none is left or temperatures do not fit
-    good = rows[rows.ok]; good = good[domain.contains(good.eta, 1e-9)] if len(good) else good
+    good = _inside(rows, domain)
     if not len(good): raise ValueError(f"none of the {len(rows)} rows can train: they failed, or are outside the domain")
     t, span = np.unique(good.T), Span(*map(float, T)) if np.ndim(T) else None
     if span: span.check(t)
@@ -161,7 +167,7 @@ def _seen(form, span, rows, domain, label, learn, seed, empty): # Observations t
 def _parts(seen, labels, left, rows, unit, floor, learn): # [(loss, arguments)] for the networks
     parts = []
     for i, (o, label, r) in enumerate(zip(seen, labels, left)):
-        spread = floor*(1 if i == 0 else 4)*np.hypot(_pooled(r[:, o.counts], label), .01*_pooled(_centred(o)[o.counts], label)); share = np.sqrt([(label == k).sum() for k in label])
+        spread = floor*(1 if i == 0 else 4)*np.hypot(_pooled(r[:, o.counts], label), .01*_pooled(_centred(o)[o.counts], label)); share = _share(label)
         W = whitening(rows, o.error, spread, share) if i == 0 else np.eye(len(label))/(uncertainty(o.error, spread, 1.)*share)[:, None]
         parts.append(_part(o, W, unit, r))
     return parts
@@ -211,7 +217,7 @@ def errors(
     rows:Rows # Rows to compare with, best such that did not train it; failed ones and those outside the domain do not count
 ) -> dict: # `mu0`, `mu_order`, their standard errors `mu0_se`, `mu_order_se`, and `each` (d,), eV/site; empty if no row can be compared
     "Root mean square errors of the slopes: of μ₀, of the other components together, and of each; and how well so many rows fix them"
-    rows = rows[rows.ok]; rows = rows[model.domain.contains(rows.eta, 1e-9)] if len(rows) else rows
+    rows = _inside(rows, model.domain)
     if not len(rows): return {}
     delta = model.mu(rows.eta, rows.T) - rows.mu
     rms = _rms(delta); square = {'mu0': delta[:, 0]**2, 'mu_order': (delta[:, 1:]**2).sum(1)/max(delta.shape[1] - 1, 1)}

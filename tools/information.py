@@ -6,7 +6,7 @@ All that is finished is kept, and the same call goes on where it stopped. The no
 import argparse, functools, os, time
 for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'): os.environ.setdefault(name, '1') # one worker, one core
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 import numpy as np
@@ -22,8 +22,10 @@ from alfe.observations import Learn
 from alfe.physics import wells
 from alfe.pools import order_strength, pool
 from alfe.space_filling import billiard_walk, slices, walk
-from alfe.systems import lco_zigzag, ni_al
+from alfe.systems import ni_al
 from alfe.train import errors, train
+import study
+from study import keep
 
 COUNTS = 60, 120, 240, 480 # rows of the fits
 RANGES = dict(lco=(200., 600.), nial=(1200., 2400.)) # K; the ordering temperatures are 331 K and 1,795 K
@@ -33,7 +35,7 @@ VARIANTS = {'slopes': plain, '+ error bars': Learn(energy=False), '+ curvatures'
             'all': Learn(curvature=1, energy_slope=True)}
 ONE = '+ error bars', '+ curvatures' # what there is to add at one temperature
 
-def system(which): return replace(lco_zigzag('pair-zigzag'), size=(4, 4, 4)) if which == 'lco' else replace(ni_al(), size=(6, 6, 6)) # 2,048 and 864 sites
+def system(which): return study.system() if which == 'lco' else replace(ni_al(), size=(6, 6, 6)) # 2,048 and 864 sites
 
 def monte_carlo(which, length):
     error = dict(lco=(1.5e-3, .4e-3), nial=(4e-3, 3e-3))[which]; least, most = LENGTHS[length]
@@ -56,9 +58,6 @@ def measured(folder, which, span, length, name, p): # Rows at the points p; kept
     rows = Rows.from_frame(pd.read_csv(path)); return rows[rows.ok & system(which).domain.contains(rows.eta, 1e-9)]
 
 def tests(folder, which, span): return {k: measured(folder, which, span, 'long', k, p) for k, p in test_points(system(which), 150, rng_of('information', which, 'tests')).items()}
-
-def keep(table, path): # Writes a table so that it is whole or not there
-    part = path.with_suffix(f'.{os.getpid()}'); table.to_csv(part, index=False); os.replace(part, path); return table
 
 def judged(model, sets): # Errors on the test sets, meV
     out = {}

@@ -6,7 +6,6 @@ All that is finished is kept, and the same call goes on where it stopped. The no
 import argparse, json, os, time
 for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'): os.environ.setdefault(name, '1') # one worker, one core
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 import numpy as np
@@ -14,7 +13,6 @@ import pandas as pd
 import torch
 from alfe.calibration import calibrate, held_out
 from alfe.core import Rows, State, k_B, rng_of, seed_of
-from alfe.crystal import Supercell
 from alfe.criteria import default_mix
 from alfe.idnn import IDNN
 from alfe.loop import Run
@@ -24,27 +22,20 @@ from alfe.phases import disordering, heat_capacity
 from alfe.physics import jitter
 from alfe.pools import order_strength, pool
 from alfe.space_filling import slices, walk
-from alfe.systems import lco_zigzag
 from alfe.temperatures import temperatures
 from alfe.train import errors, train
 from alfe.transitions import order_disorder, sample
 from alfe.tune import load_model
+from study import keep, monte_carlo, system # LixCoO2, 2,048 sites
 
 SPAN, ROUNDS, ROUND, FOCUS = (200., 600.), 8, 200, (290., 380.) # K; rounds and rows of each; where a few more are measured, K
 UNSEEN = (260., 420.), (330., 520.) # K: what each of two fits must do without, and HALF a window on both sides
 HALF, STEPS = 20., 1000 # K; of the last fits
 GRID = np.array([210., 230, 250, 270, 290, 305, 320, 328, 336, 350, 370, 400, 440, 480, 530, 590]) # of the heat capacity along T, K
 
-def system(): return replace(lco_zigzag('pair-zigzag'), size=(4, 4, 4)) # 2,048 sites
-
-def monte_carlo(longest): return system().monte_carlo(mu_error=(1.5e-3, .4e-3), min_sweeps=300, max_sweeps=longest, threads=1)
-
 def fit(*args, init=None, **options): return train(*args, init=init, **{'steps': 300 if init else 600, **options}) # between the rounds
 
 def last(rows): return train(IDNN(), system().order, system().domain, rows, 0, committee=4, T=SPAN, steps=STEPS) # from scratch
-
-def keep(table, path): # Writes a table so that it is whole or not there
-    part = path.with_suffix('.part'); table.to_csv(part, index=False); os.replace(part, path); return table
 
 def timed(folder, name, make): # Result of make(), whose seconds (wall clock and processor) are added to those spent before
     wall, cpu, path = time.time(), time.process_time(), folder/f'{name}.json'; result = make()
@@ -52,7 +43,7 @@ def timed(folder, name, make): # Result of make(), whose seconds (wall clock and
 
 def measured(folder, name, points, T, longest): # Rows; kept
     path = folder/f'{name}.csv'
-    if not path.exists(): keep(monte_carlo(longest)(points, T, [seed_of('temperature', name, i) for i in range(len(points))]).frame(), path)
+    if not path.exists(): keep(monte_carlo(system(), longest)(points, T, [seed_of('temperature', name, i) for i in range(len(points))]).frame(), path)
     rows = Rows.from_frame(pd.read_csv(path)); return rows[rows.ok & system().domain.contains(rows.eta, 1e-9)]
 
 
@@ -65,7 +56,7 @@ def focus(n=192, empty=64): # Points on the lines from disorder to the variants 
 
 def gathered(folder):
     "The run of active learning, and all rows that train: its own and those of the focus"
-    s = system(); run = Run(folder/'run', s, T=SPAN, ask=default_mix(ROUND, s.order), oracle=monte_carlo(3000), test={'uniform': 150}, pool=8000, fit=fit, warm=True)
+    s = system(); run = Run(folder/'run', s, T=SPAN, ask=default_mix(ROUND, s.order), oracle=monte_carlo(s, 3000), test={'uniform': 150}, pool=8000, fit=fit, warm=True)
     for r in range(ROUNDS):
         if len(run.history) <= r: timed(folder, 'rounds', lambda: run.loop(r + 1, progress=False)); print(run.history.round(2).iloc[-1:].to_string(header=r == 0), flush=True)
     found = run.rows; p, T = focus(); return run, Rows.concat([found[found.ok], timed(folder, 'focus', lambda: measured(folder, 'focus', p, T, 6000))])
@@ -101,11 +92,11 @@ def told(model, rows, /, **what): # One line: errors and their standard errors, 
 
 def unseen(folder, model, blinds):
     "Errors at temperatures that the rounds asked for, between them, and in the middle of windows without rows"
-    out = [told(model, r, T=np.nan, set='uniform', model=k) for k, r in between(folder).items()]
+    out, middle = [told(model, r, T=np.nan, set='uniform', model=k) for k, r in between(folder).items()], windows(folder)
     for pair, blind in zip(UNSEEN, blinds):
-        for T, sets in windows(folder).items():
+        for T, sets in middle.items():
             out += [told(blind, r, T=T, set=k, model='unseen' if T in pair else 'seen') for k, r in sets.items()]
-    return pd.DataFrame(out + [told(model, r, T=T, set=k, model='all rows') for T, sets in windows(folder).items() for k, r in sets.items()]).round(4)
+    return pd.DataFrame(out + [told(model, r, T=T, set=k, model='all rows') for T, sets in middle.items() for k, r in sets.items()]).round(4)
 
 
 # ---- thermodynamics
@@ -121,7 +112,7 @@ def compared(folder, model, empty):
 
 def held(model, x, empty, samples=800, replicas=8, grid=GRID):
     "Direct Monte Carlo at a fixed composition: energy and heat capacity from its fluctuations"
-    s = system(); mc = monte_carlo(3000); lattice, domain, N = mc.lattice, s.domain, mc.N; T = np.repeat(grid, replicas)
+    s = system(); mc = monte_carlo(s, 3000); lattice, domain, N = mc.lattice, s.domain, mc.N; T = np.repeat(grid, replicas)
     path = np.concatenate([minimum_path(model.at(t), s.order, domain, [x]) for t in grid]); mu = np.array([model.at(t).mu(e[None])[0, 0] for t, e in zip(grid, path)])
     c = np.clip([s.order.compositions(e) for e in np.repeat(path, replicas, 0)], 0, 1); n = (rng_of('temperature', 'held', f'{x}').random((len(T), N)) < c[:, lattice.sublattice]).astype(np.int8)
     phi, kappa = np.zeros((len(T), s.order.d)), np.full((len(T), s.order.d), .5); phi[:, 0] = 25*k_B*T; kappa[:, 0] = x + np.repeat(mu, replicas)/(2*phi[:, 0])
@@ -154,9 +145,6 @@ def direct(folder): # Direct determination, and its numbers
         (folder/'direct T.json').write_text(json.dumps(dict(T=found.T, error=found.error, latent=found.latent, heating=found.heating, cooling=found.cooling)))
     return json.loads((folder/'direct T.json').read_text())
 
-def empty_host(s): # Exact energy of the empty host, eV/site
-    cell = Supercell(s.order.crystal, np.asarray(s.order.cell)); return float(np.ravel(s.expansion.energy(cell, np.zeros((1, cell.N), np.int8)))[0]/cell.N)
-
 def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('--folder', type=Path, default=Path('runs/temperature'), help='where rows and models are kept'); p.add_argument('--workers', type=int, default=2)
@@ -165,7 +153,7 @@ def main():
     run, rows = gathered(folder); keep(run.history.round(4).reset_index(), out/'rounds.csv')
     with ProcessPoolExecutor(a.workers, mp_context=get_context('spawn')) as executor:
         jobs = [executor.submit(fitted, folder, rows, w) for w in ((), *UNSEEN)]; between(folder); windows(folder); true = direct(folder); model, *blinds = [j.result() for j in jobs]
-    model.save(out/'model.npz'); empty = empty_host(s); keep(pd.read_csv(folder/'branches.csv').round(7), out/'branches.csv')
+    model.save(out/'model.npz'); empty = monte_carlo(s, 3000).empty; keep(pd.read_csv(folder/'branches.csv').round(7), out/'branches.csv')
     keep(unseen(folder, model, blinds), out/'unseen.csv'); keep(compared(folder, model, empty), out/'tests.csv')
     factor = calibrate(held_out(model, rows), s.order).factor; found = disordering(model, s.order, .5, (290., 400.), 12, factor, zero=.2)
     keep(found.curves.round(7), out/'difference.csv'); keep(profiles(model), out/'profiles.csv'); keep(heats(model, empty, factor), out/'heats.csv')
