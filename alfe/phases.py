@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['Disordering', 'disordering', 'Phases', 'phases', 'voltage_curve', 'heat_capacity']
 
-# %% ../nbs/41_phases.ipynb #abbfa12a
+# %% ../nbs/41_phases.ipynb #c356e387
 from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
+from scipy.optimize import brentq, linear_sum_assignment
 from .core import k_B, rng_of
 from .hull import hull_of
 from .minima import _wall, descend, directions, minimum_path
 
-# %% ../nbs/41_phases.ipynb #be83690b
+# %% ../nbs/41_phases.ipynb #894a99a3
 @dataclass(frozen=True, eq=False)
 class _View: # The mean of a committee (i None), or member i moved away from the mean by a factor; looks like a model of one member
     model: object      # `FreeEnergy`
@@ -30,7 +30,7 @@ class _View: # The mean of a committee (i None), or member i moved away from the
 def _views(model, factor): # The mean first, then the members; a committee of one is its mean
     return [_View(model)] + [_View(model, i, factor) for i in range(model.members) if model.members > 1]
 
-# %% ../nbs/41_phases.ipynb #173c86b7
+# %% ../nbs/41_phases.ipynb #4b9719c1
 def _starts(order, domain, x, shares=(.1, .5, .9)): # (k, d) from where ordered states are looked for
     if order.d < 2: raise ValueError("the model tracks the composition only, and nothing that could order")
     u, axes = directions(order), np.eye(order.d - 1); u = np.repeat(u if len(u) else np.r_[axes, -axes], len(shares), 0)
@@ -46,44 +46,55 @@ def _ordered(view, starts, zero): # Lowest ordered minimum (d,) and D of a one-t
     if not there.any(): return end[0]*np.nan, np.nan
     end = end[there]; D = view.g(end) - view.g(end*np.eye(end.shape[1])[0]); return end[D.argmin()], D.min()
 
-# %% ../nbs/41_phases.ipynb #ee82e521
-def _bend(view, eta): # (d−1, d−1) curvature H_ee at eta (d,), eV/site, from slopes: also that of a single member
-    h = min(1e-4, .02*view.model.domain.distance(eta))*np.eye(len(eta))[1:]
-    H = (view.mu(eta + h) - view.mu(eta - h))[:, 1:]/(2*h.max()); return (H + H.T)/2
+# %% ../nbs/41_phases.ipynb #7fd62cf1
+def _curvature(view, eta): # (n, d, d) H at points (n, d), eV/site, from slopes: also that of a single member
+    h = np.minimum(1e-4, .02*view.model.domain.distance(eta))[:, None, None]; step = h*np.eye(eta.shape[1])
+    H = (view.mu(eta[:, None] + step) - view.mu(eta[:, None] - step))/(2*h); return (H + H.swapaxes(1, 2))/2
+
+def _bend(view, eta): # (d−1, d−1) curvature H_ee at eta (d,), eV/site
+    return _curvature(view, eta[None])[0, 1:, 1:]
 
 def _softens(view, x, grid): # Highest temperature at which λ changes sign upwards, K; NaN if it does not
     eta = x*np.eye(view.model.domain.d)[0]; value = lambda T: np.linalg.eigvalsh(_bend(view.at(T), eta))[0]
     lam = np.array([value(T) for T in grid]); k = np.flatnonzero((lam[:-1] <= 0) & (lam[1:] > 0))
     return brentq(value, grid[k[-1]], grid[k[-1] + 1], xtol=1e-3) if len(k) else np.nan
 
-def _last(view, eta, lo, hi, zero, good, steps=12): # Halves (lo, hi), following the ordered minimum eta at lo: last T with good(D), and the minimum there
+def _last(view, eta, lo, hi, zero, good, steps=10): # Halves (lo, hi), following the ordered minimum eta at lo: last T with good(D), and the minimum there
     for _ in range(steps):
         T = (lo + hi)/2; e, D = _ordered(view.at(T), eta[None], zero)
         if good(D): lo, eta = T, e
         else: hi = T
     return lo, eta
 
-# %% ../nbs/41_phases.ipynb #d79ccda3
+# %% ../nbs/41_phases.ipynb #698de1d5
 def _latent(view, eta, T, h=.5): # Energy of disorder above the order eta (d,) at T, eV/site
     lo, hi = view.model.range; a, b = max(T - h, lo), min(T + h, hi); pair = np.array([eta, eta*np.eye(len(eta))[0]])
     D = [np.subtract(*view.at(t).g(pair)) for t in (a, b)]; return T*(D[1] - D[0])/(b - a)
 
-def _passage(view, starts, grid, zero): # T, latent energy, |e|, T₊, T₀ of one view, and D and |e| (m,) on the grid
+def _crossing(view, eta, T, zero, lo, hi): # T and η where D = 0, by steps of Newton's from an ordered minimum η at T
+    for _ in range(3):
+        e, D = _ordered(view.at(T), eta[None], zero)
+        if np.isnan(D): break
+        eta, T = e, float(np.clip(T*(1 - D/_latent(view, e, T)), lo, hi))
+    return T, eta
+
+def _passage(view, starts, grid, zero, limits=True): # T, latent energy, |e|, T₊ (if `limits`), T₀ of one view, and D and |e| (m,) on the grid
     x, found, at = float(starts[0, 0]), [], starts
     for T in grid: found.append(_ordered(view.at(T), at, zero)); at = starts if np.isnan(found[-1][1]) else np.r_[starts, found[-1][0][None]]
     D = np.array([f[1] for f in found]); low, size = D < 0, np.linalg.norm([f[0][1:] for f in found], axis=1)
     if not low.any() or low[-1]: raise ValueError(f"at x = {x:g} {'the ordered' if low.any() else 'no ordered'} state is the stable one {'still' if low.any() else 'anywhere'} "
                                                   f"between {grid[0]:.4g} and {grid[-1]:.4g} K: no transition there; choose another composition or range")
     k, soft = int(np.flatnonzero(low)[-1]), _softens(view, x, grid)
-    there = _ordered(view.at(soft), np.r_[starts, found[k][0][None]], zero)[0] if soft > grid[k] else found[k][0] # at T₀: an order that is left makes it first order
-    if soft > grid[k] and not np.linalg.norm(there[1:]) >= zero + .06: return (soft, 0., 0., soft, soft), D, size
-    T, eta = _last(view, found[k][0], grid[k], grid[k + 1], zero, lambda D: D < 0); jump = np.linalg.norm(eta[1:])
-    if jump < zero + .06: return (T, 0., 0., T, T), D, size
-    j = int(np.flatnonzero(np.isfinite(D))[-1])
-    up = np.nan if j == len(grid) - 1 else _last(view, found[j][0], grid[j], grid[j + 1], zero, np.isfinite)[0]
+    T, eta = _last(view, found[k][0], grid[k], grid[k + 1], zero, lambda D: D < 0, 6); jump = np.linalg.norm(eta[1:])
+    if jump < zero + .06: # order fades away: λ = 0 tells where more sharply
+        if not soft > T and np.linalg.eigvalsh(_bend(view.at(T), starts[0]*np.eye(view.model.domain.d)[0]))[0] < 0:
+            raise ValueError(f"at x = {x:g} order fades below {zero:g} at {T:.4g} K but is not gone by {grid[-1]:.4g} K; choose a wider range or a smaller zero")
+        T = soft if soft > T else T; return (T, 0., 0., T, T), D, size
+    T, eta = _crossing(view, eta, T, zero, grid[k], grid[k + 1]); jump, j = np.linalg.norm(eta[1:]), int(np.flatnonzero(np.isfinite(D))[-1])
+    up = np.nan if j == len(grid) - 1 or not limits else _last(view, found[j][0], grid[j], grid[j + 1], zero, np.isfinite)[0]
     return (T, _latent(view, eta, T), jump, max(up, T), soft), D, size
 
-# %% ../nbs/41_phases.ipynb #175aee42
+# %% ../nbs/41_phases.ipynb #622d88db
 def _sd(a): # Standard deviation along the first axis of what is known, NaN of less than two
     a = np.asarray(a, float); n = np.isfinite(a).sum(0)
     return np.where(n > 1, np.sqrt(np.nansum((a - np.nansum(a, 0)/np.maximum(n, 1))**2, 0)/np.maximum(n - 1, 1)), np.nan)
@@ -91,7 +102,7 @@ def _sd(a): # Standard deviation along the first axis of what is known, NaN of l
 def _plus(value, error, digits): # "value ± error", without the error where it is NaN
     return f'{value:.{digits}f}' + (f' ± {error:.{digits}f}' if error == error else '')
 
-# %% ../nbs/41_phases.ipynb #272901e0
+# %% ../nbs/41_phases.ipynb #4638b2d7
 @dataclass(frozen=True, eq=False)
 class Disordering:
     "Where order is lost at a composition, according to a free energy; made by `disordering`"
@@ -105,18 +116,20 @@ class Disordering:
     heating: float       # Highest temperature at which the ordered state is a minimum, K; NaN: beyond the range
     cooling: float       # Lowest temperature at which the disordered state is a minimum, K; NaN: outside the range
     members: np.ndarray  # (m,) transition temperatures of the stretched members, K; NaN for those without a transition in the range
+    alike: float         # Share of the members with a transition in the range whose transition is of the same order; NaN for a committee of one
     curves: pd.DataFrame # T (K), D = g_ord − g_dis (eV/site), size = |(η₁, η₂, …)| of the lowest ordered minimum; NaN where there is none
 
     def __repr__(self):
-        what = f'first order, latent energy {_plus(1e3*self.latent, 1e3*self.latent_error, 2)} meV/site' if self.order == 'first' else 'second order'
+        what = 'second order' if self.order == 'second' else f'first order, latent energy {_plus(1e3*self.latent, 1e3*self.latent_error, 2)} meV/site'
+        what += f'; {1 - self.alike:.0%} of the members say otherwise' if self.alike < 1 else ''
         lost = f'; {n} of {len(self.members)} members have no transition in the range' if (n := int(np.isnan(self.members).sum())) else ''
         up, down = (f'{t:.4g} K' if t == t else 'beyond the range' for t in (self.heating, self.cooling))
         return f"T = {_plus(self.T, self.error, 1)} K at x = {self.x:g} ({what}; order is a minimum up to {up}, disorder down to {down}{lost})"
 
-# %% ../nbs/41_phases.ipynb #bf67856e
+# %% ../nbs/41_phases.ipynb #5cc1b289
 def disordering(
     model, # `FreeEnergy` over a range of temperatures
-    order, # `OrderParameters`
+    order, # `OrderParameters`, or a `System` that has them
     x:float, # Composition, 0 < x < 1
     T=None, # (lo, hi) in which to look, K; None: the model's range
     temperatures:int=9, # Number of temperatures at which all starts are tried
@@ -124,38 +137,57 @@ def disordering(
     zero:float=.02 # From which |(η₁, η₂, …)| on a state counts as ordered; a jump of less than 0.06 more is of second order
 ) -> Disordering:
     "The temperature at which the homogeneous material of composition `x` loses its order; the highest, if there are several. ValueError if it is not in the range, or x is outside the domain"
+    order = getattr(order, 'order', order)
     if model.T is not None: raise ValueError(f"this free energy knows {model.T:g} K only: train one over a range of temperatures")
     if T is not None and not T[0] < T[1] or not factor > 0: raise ValueError(f"T must be (lowest, highest) in K and factor a positive number, not {T!r} and {factor!r}")
     grid, starts = np.linspace(*(model.range if T is None else T), temperatures), _starts(order, model.domain, x)
     first, *others = _views(model, factor); (T, latent, jump, up, soft), D, size = _passage(first, starts, grid, zero); each = []
     for v in others:
-        try: each.append(_passage(v, starts, grid, zero)[0][:2])
+        try: each.append(_passage(v, starts, grid, zero, False)[0][:2])
         except ValueError: each.append((np.nan, np.nan))
-    each = np.array(each).reshape(-1, 2); spread = _sd(each) if len(each) else np.full(2, np.nan)
+    each = np.array(each).reshape(-1, 2); spread = _sd(each) if len(each) else np.full(2, np.nan); known = each[np.isfinite(each[:, 0]), 1] > 0
     return Disordering(float(x), float(T), float(spread[0]), 'first' if latent else 'second', float(latent), float(spread[1]), float(jump), float(up), float(soft),
-                       each[:, 0], pd.DataFrame(dict(T=grid, D=D, size=size)))
+                       each[:, 0], float((known == (latent > 0)).mean()) if len(known) else np.nan, pd.DataFrame(dict(T=grid, D=D, size=size)))
 
-# %% ../nbs/41_phases.ipynb #d535b497
+# %% ../nbs/41_phases.ipynb #980df65f
 def _fields(x, g, narrow): # (k, 3) left and right ends and slopes of the straight pieces of the hull that are wider than `narrow`, and the numbers of all vertices
     h = hull_of(x, g); i = np.flatnonzero((np.diff(h.x) > narrow) & (np.diff(h.index) > 1))
     return np.c_[h.x[i], h.x[i + 1], (h.energy[i + 1] - h.energy[i])/(h.x[i + 1] - h.x[i])], h.index
 
-def _between(view, x, eta, new): # (k, d) lowest minimum at compositions `new` (k,), reached from those of the neighbours among x (n,)
-    j, domain = np.searchsorted(x, new).clip(1, len(x) - 1), view.model.domain; near = np.concatenate([eta[j - 1], eta[j]]); near[:, 0] = np.tile(new, 2)
+def _between(view, x, eta, own): # (k, d) lowest minimum at the compositions of `own` (k, d), reached from there and from the neighbours among x (n,)
+    j, domain = np.searchsorted(x, own[:, 0]).clip(1, len(x) - 1), view.model.domain; near = np.concatenate([eta[j - 1], eta[j], own]); near[:, 0] = np.tile(own[:, 0], 3)
     near[:, 1:] *= np.minimum(1, .98*_wall(domain, near*np.eye(domain.d)[0], near[:, 1:]))[:, None]
-    end = descend(view.slope, near, domain).reshape(2, len(new), -1); return end[view.g(end).argmin(0), range(len(new))]
+    end = descend(view.slope, near, domain).reshape(3, *own.shape); return end[view.g(end).argmin(0), range(len(own))]
 
-def _relaxed(view, order, x, narrow, refine): # x, η, g along the minimum path, with more points around the ends of two-phase fields
+# %% ../nbs/41_phases.ipynb #f02d99fc
+def _apart(order, a, b): # (n,) distance between the order of points a and b (n, d), the closest images
+    return np.linalg.norm(np.einsum('sij,nj->sni', order.group, a)[..., 1:] - b[:, 1:], axis=-1).min(0)
+
+def _tangents(view, start, narrow, steps=40): # (k, 2, d) ends of common tangents, reached from `start` (k, 2, d), and whether (k,) each is one wider than `narrow`
+    p, domain = start.copy(), view.model.domain; d, done, live = domain.d, np.zeros(len(p), bool), np.ones(len(p), bool)
+    for _ in range(steps):
+        live &= ~done & (p[:, 1, 0] - p[:, 0, 0] > narrow) & (domain.distance(p) > 1e-7).all(1); k = np.flatnonzero(live)
+        if not len(k): break
+        q, g = p[k].reshape(-1, d), view.g(p[k]); off = view.mu(p[k]); off[..., 0] -= ((g[:, 1] - g[:, 0])/(p[k, 1, 0] - p[k, 0, 0]))[:, None]
+        lam, v = np.linalg.eigh(_curvature(view, q)); done[k] = (np.abs(off) < 1e-9).all((1, 2)) & (lam > 0).all(1).reshape(-1, 2).all(1)
+        step = -np.einsum('nik,nk->ni', v, np.einsum('nik,ni->nk', v, off.reshape(-1, d))/np.maximum(np.abs(lam), 3e-4)); rate = step @ domain.A.T
+        room = np.where(rate > 1e-15, (domain.b - q @ domain.A.T)/np.maximum(rate, 1e-15), np.inf).min(1)
+        p[k] += (step*np.minimum(1, np.minimum(.05/np.maximum(np.linalg.norm(step, axis=1), 1e-300), .5*room))[:, None]).reshape(-1, 2, d)
+    return p, done & (p[:, 1, 0] - p[:, 0, 0] > narrow)
+
+# %% ../nbs/41_phases.ipynb #b771560e
+def _relaxed(view, order, x, narrow, refine): # x, η, g along the minimum path, with the ends of two-phase fields and a point between them among the points
     eta = minimum_path(view, order, view.model.domain, x); g = view.g(eta)
     for _ in range(refine):
-        k = np.searchsorted(x, _fields(x, g, narrow)[0][:, :2].ravel())
-        if not len(k): break
-        new = np.unique([np.linspace(x[max(i - 1, 0)], x[min(i + 1, len(x) - 1)], 17) for i in k]); new = new[np.abs(new[:, None] - x).min(1) > 1e-7]
-        more = _between(view, x, eta, new); x, eta, g = np.r_[x, new], np.r_[eta, more], np.r_[g, view.g(more)]
+        h = hull_of(x, g).index; i = np.flatnonzero((np.diff(x[h]) > narrow) & ((np.diff(h) > 1) | (_apart(order, eta[h[:-1]], eta[h[1:]]) > .05)))
+        p, ok = _tangents(view, ends := eta[[h[i], h[i + 1]]].swapaxes(0, 1), narrow); p = np.where(ok[:, None, None], p, ends) # none found: look closer
+        p = np.concatenate([p[ok].reshape(-1, order.d), *(p[:, 0] + s*(p[:, 1] - p[:, 0]) for s in (.25, .5, .75))]); p = p[np.abs(p[:, :1] - x).min(1) > 2e-5]
+        if not len(p): break
+        more = _between(view, x, eta, p); x, eta, g = np.r_[x, p[:, 0]], np.r_[eta, more], np.r_[g, view.g(more)]
         i = np.argsort(x); x, eta, g = x[i], eta[i], g[i]
     return x, eta, g
 
-# %% ../nbs/41_phases.ipynb #af81e3c4
+# %% ../nbs/41_phases.ipynb #aa45a430
 @dataclass(frozen=True, eq=False)
 class Phases:
     "What is stable at one temperature; made by `phases`"
@@ -167,49 +199,51 @@ class Phases:
     mu: np.ndarray       # (n,) chemical potential of the equilibrium, constant in two-phase fields, eV/site
     mu_members: np.ndarray # (m, n) that of the stretched members
     step: np.ndarray     # (1 + m,) g(x = 1) − g(x = 0), of the mean and of the members, eV/site
-    fields: pd.DataFrame # left, right, mu (eV/site) of the two-phase fields, and left_se, right_se, mu_se over the members, `members` that have it
+    fields: pd.DataFrame # left, right, mu (eV/site) of the two-phase fields; left_order, right_order: |(η1, η2, …)| at the ends; left_se, right_se, mu_se over the `members` that have it
     spinodal: np.ndarray # Compositions where the curvature of g_min changes sign
 
     def __repr__(self):
         each = '; '.join(f'{_plus(f.left, f.left_se, 4)} to {_plus(f.right, f.right_se, 4)} (μ = {round(f.mu, 4) + 0.:.4f} eV)' for f in self.fields.itertuples())
         return f"{self.T:.4g} K: {f'two phases from x = {each}' if each else 'no two-phase fields'}"
 
-def _spinodal(model, x, eta): # Where the curvature of g along the minimum path, H₀₀ − H₀ₑ Hₑₑ⁻¹ Hₑ₀, changes sign while η stays continuous
-    H = model.derivatives(eta)[2]; low = np.linalg.norm(np.diff(eta[:, 1:], axis=0), axis=1) < .02 + 5*np.diff(x)
+def _spinodal(model, order, x, eta): # Where the curvature of g along the minimum path, H₀₀ − H₀ₑ Hₑₑ⁻¹ Hₑ₀, changes sign while η stays continuous
+    H = model.derivatives(eta)[2]; low = _apart(order, eta[:-1], eta[1:]) < .02 + 5*np.diff(x)
     c = H[:, 0, 0] - np.einsum('ne,ne->n', H[:, 0, 1:], np.linalg.solve(H[:, 1:, 1:], H[:, 1:, :1])[..., 0])
     k = np.flatnonzero((c[:-1]*c[1:] < 0) & low); return x[k] - c[k]*(x[k + 1] - x[k])/(c[k + 1] - c[k])
 
-# %% ../nbs/41_phases.ipynb #f7a49a23
-def _matched(fields, found): # (m, k, 3) of each member the field that overlaps most with each of `fields` (k, 3); NaN if none does
-    out = np.full((len(found), len(fields), 3), np.nan)
-    for i, j in np.ndindex(*out.shape[:2]):
-        over = np.minimum(found[i][:, 1], fields[j, 1]) - np.maximum(found[i][:, 0], fields[j, 0])
-        if len(over) and over.max() > 0: out[i, j] = found[i][over.argmax()]
+# %% ../nbs/41_phases.ipynb #f4d6b8bc
+def _matched(fields, found): # (m, k, 5) of each member the field that belongs to each of `fields` (k, 5): the most overlap, between phases of about the same order; NaN if there is none
+    out = np.full((len(found), *fields.shape), np.nan)
+    for i, own in enumerate(found):
+        over = np.minimum(own[:, 1], fields[:, None, 1]) - np.maximum(own[:, 0], fields[:, None, 0])
+        good = (over > -.03) & (np.abs(own[:, 3:] - fields[:, None, 3:]) < .2).all(-1) & (np.diff(own[:, 3:])[:, 0]*np.diff(fields[:, 3:]) >= 0) # narrow fields need not overlap to be the same
+        for j, k in zip(*linear_sum_assignment(np.where(good, -over, 9.))):
+            if good[j, k]: out[i, j] = own[k]
     return out
 
 def _equilibrium(view, order, x, narrow, refine): # x, η, g, fields, and functions of x for hull and μ
-    x, eta, g = _relaxed(view, order, x, narrow, refine); fields, v = _fields(x, g, narrow); mu = view.mu(eta[v])[:, 0]
-    return x, eta, g, fields, (lambda a: np.interp(a, x[v], g[v])), (lambda a: np.interp(a, x[v], mu))
+    x, eta, g = _relaxed(view, order, x, narrow, refine); fields, v = _fields(x, g, narrow); mu = view.mu(eta[v])[:, 0]; size = np.linalg.norm(eta[:, 1:], axis=1)
+    return x, eta, g, np.c_[fields, size[np.searchsorted(x, fields[:, :2])]], (lambda a: np.interp(a, x[v], g[v])), (lambda a: np.interp(a, x[v], mu))
 
-# %% ../nbs/41_phases.ipynb #7d12de57
+# %% ../nbs/41_phases.ipynb #6f1df463
 def phases(
     model, # `FreeEnergy` of one temperature: `model.at(T)` of one that knows a range
-    order, # `OrderParameters`
+    order, # `OrderParameters`, or a `System` that has them
     x=None, # (n,) compositions, ascending, to which others are added; None: 65 from 0.0006 to 0.9994, denser towards the ends
     factor:float=1., # By how much the members are moved away from their mean: `Calibration.factor`
     narrow:float=.002, # Two-phase fields are wider than this
-    refine:int=2 # How often compositions are added around the ends of two-phase fields
+    refine:int=3 # How often the ends of two-phase fields are added to the compositions, at most
 ) -> Phases:
     "Lower convex hull of the relaxed free energy and its two-phase fields. ValueError if a composition is outside the domain, or the model knows a range of temperatures"
     if model.T is None: raise ValueError("this free energy knows a range of temperatures: give model.at(T)")
-    x = (1 - np.cos(np.pi*np.arange(1, 66)/66))/2 if x is None else np.asarray(x, float)
+    order = getattr(order, 'order', order); x = (1 - np.cos(np.pi*np.arange(1, 66)/66))/2 if x is None else np.asarray(x, float)
     views = _views(model, factor); x, eta, g, fields, hull, mu = _equilibrium(views[0], order, x, narrow, refine)
     others = [_equilibrium(v, order, x, narrow, refine) for v in views[1:]]; near = _matched(fields, [a[3] for a in others]); ends = np.eye(order.d)[:1]*[[0.], [1.]]
-    table = pd.DataFrame(np.c_[fields, _sd(near) if len(near) else fields*np.nan], columns=['left', 'right', 'mu', 'left_se', 'right_se', 'mu_se'])
+    table = pd.DataFrame(np.c_[fields, (_sd(near) if len(near) else fields*np.nan)[:, :3]], columns=['left', 'right', 'mu', 'left_order', 'right_order', 'left_se', 'right_se', 'mu_se'])
     return Phases(float(model.T), x, eta, g, hull(x), mu(x), np.array([a[5](x) for a in others]).reshape(-1, len(x)), np.array([np.diff(v.g(ends))[0] for v in views]),
-                  table.assign(members=np.isfinite(near[..., 0]).sum(0)), _spinodal(model, x, eta))
+                  table.assign(members=np.isfinite(near[..., 0]).sum(0)), _spinodal(model, order, x, eta))
 
-# %% ../nbs/41_phases.ipynb #ef5f3374
+# %% ../nbs/41_phases.ipynb #c4d43297
 def voltage_curve(
     found:Phases, # What `phases` gave
     average:float # Average voltage V̄ between the empty and the full host, V
@@ -219,24 +253,24 @@ def voltage_curve(
     return pd.DataFrame(dict(x=found.x, mu=found.mu, mu_se=_sd(found.mu_members) if len(each) else nan, V=average - (found.mu - found.step[0]),
                              V_se=_sd(each) if len(each) else nan, order=np.linalg.norm(found.eta[:, 1:], axis=1)))
 
-# %% ../nbs/41_phases.ipynb #16ef2e9d
+# %% ../nbs/41_phases.ipynb #5a202b36
 def _heat(view, order, x, T, h=1.): # c, c_η (k/site) and |e| at one temperature
     lo, hi = view.model.range; t = np.clip(T, lo + h, hi - h); now, domain = view.at(t), view.model.domain
     eta = descend(now.slope, minimum_path(now, order, domain, [x]), domain, 200, floor=3e-4, tol=1e-10)[0]; sides = [view.at(t + s) for s in (-h, h)]
     fixed = -t*(sum(v.g(eta) for v in sides) - 2*now.g(eta))/h**2; rise = (sides[1].mu(eta) - sides[0].mu(eta))[1:]/(2*h)
     return (fixed + t*rise @ np.linalg.solve(_bend(now, eta), rise))/k_B, fixed/k_B, np.linalg.norm(eta[1:])
 
-# %% ../nbs/41_phases.ipynb #e94d3c18
+# %% ../nbs/41_phases.ipynb #297b9f91
 def heat_capacity(
     model, # `FreeEnergy` over a range of temperatures
-    order, # `OrderParameters`
+    order, # `OrderParameters`, or a `System` that has them
     x:float, # Composition
     T, # (n,) temperatures, K; the first and the last kelvin of the range take the value 1 K inside
     factor:float=1. # By how much the members are moved away from their mean: `Calibration.factor`
 ) -> pd.DataFrame: # T (K), c and its standard error c_se, c_eta (at constant order parameters), all k/site, and order (norm of the order parameters)
     "Configurational heat capacity of the homogeneous material at constant composition. ValueError if the model knows one temperature only, or x or T is outside"
     if model.T is not None: raise ValueError(f"this free energy knows {model.T:g} K only: train one over a range of temperatures")
-    T = np.atleast_1d(np.asarray(T, float)); lo, hi = model.range
+    T, order = np.atleast_1d(np.asarray(T, float)), getattr(order, 'order', order); lo, hi = model.range
     if not ((T >= lo) & (T <= hi)).all(): raise ValueError(f"temperatures must lie in the model's range, {lo:g} to {hi:g} K, not {T.min():g} to {T.max():g} K")
     each = np.array([[_heat(v, order, x, t) for t in T] for v in _views(model, factor)])
     return pd.DataFrame(dict(T=T, c=each[0, :, 0], c_se=_sd(each[1:, :, 0]) if len(each) > 1 else np.nan, c_eta=each[0, :, 1], order=each[0, :, 2]))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ordering', 'parity', 'hulls', 'interactions', 'learning', 'scan']
 
-# %% ../nbs/42a_structure_plots.ipynb #d5c764b6
+# %% ../nbs/42a_structure_plots.ipynb #b62fed65
 import numpy as np
 from matplotlib.patches import Circle, Polygon
 from .cluster import diameters
@@ -13,7 +13,7 @@ from .crystal import Supercell, shells
 from .order import OrderParameters
 from .plots import colours, dress, markers, new_axes
 
-# %% ../nbs/42a_structure_plots.ipynb #7797a9eb
+# %% ../nbs/42a_structure_plots.ipynb #6d939f61
 def _content(what, sigma, variant, by): # Cell, and the number of every site: occupation or sublattice
     if by not in ('occupation', 'sublattice'): raise ValueError(f"by must be 'occupation' or 'sublattice', got {by!r}")
     cell = Supercell(what.crystal, what.cell) if isinstance(what, OrderParameters) else what
@@ -26,7 +26,7 @@ def _content(what, sigma, variant, by): # Cell, and the number of every site: oc
     if sigma.shape != (cell.N,) or not np.isin(sigma, (0, 1)).all(): raise ValueError(f"sigma must be {cell.N} numbers 0 or 1, one for each site of the cell")
     return cell, sigma.astype(int)
 
-# %% ../nbs/42a_structure_plots.ipynb #7bd0db83
+# %% ../nbs/42a_structure_plots.ipynb #a76bc270
 def _discs(ax, places, values, radius, names, depth=None, numbers=False): # Draws sites back to front; depth (m,) from 0, behind, to 1
     for i in np.argsort(depth, kind='stable') if depth is not None else range(len(places)):
         v, (x, y) = int(values[i]), places[i]
@@ -43,38 +43,47 @@ def _legend(ax, values, names): # One entry for each occupation that occurs
             ax.plot([], [], 'o', markersize=7, color=colours[1 - v] if v or names[1] != 'vacancy' else 'white', markeredgecolor='.3', label=names[1 - v])
     ax.legend(frameon=False, fontsize=9, loc='lower left', bbox_to_anchor=(0, 1), ncols=2, handletextpad=.2, columnspacing=1, borderpad=0)
 
-# %% ../nbs/42a_structure_plots.ipynb #f872648d
+# %% ../nbs/42a_structure_plots.ipynb #cb784e07
 def _normal(crystal): # (3,) unit normal of the plane of the nearest neighbours; None if they span space
     if crystal.dim == 2: return np.cross(*crystal.lattice[:2])/np.linalg.norm(np.cross(*crystal.lattice[:2]))
     near = shells(crystal, 1.001*max(np.linalg.norm(crystal.lattice, axis=1)))[0][1] @ crystal.lattice
     s, V = np.linalg.svd(near)[1:]
     return V[2] if s[2] < 1e-6*s[0] else None
 
-def _layer_cell(cell, values, flat, at): # (2,3) integers: short vectors of the plane that repeat the values
+def _layer_cell(cell, values, flat, at): # (2,3) integers: short vectors of the plane that repeat the values; None if `flat` does not reach that far
     same = flat[[(values[cell.index(flat + t)] == at).all() for t in flat]]
     xyz = same @ cell.crystal.lattice; length = np.linalg.norm(xyz, axis=1); same = same[np.argsort(length.round(6), kind='stable')]
+    if len(same) < 2: return None
     a = same[1] @ cell.crystal.lattice # same[0] is the zero vector
     sine = [np.linalg.norm(np.cross(a, t @ cell.crystal.lattice)) for t in same]
-    area = min(s for s in sine if s > 1e-6)
+    area = min((s for s in sine if s > 1e-6), default=None)
+    if area is None: return None
     return np.array([same[1], next(t for t, s in zip(same, sine) if abs(s - area) < 1e-6)])
 
-# %% ../nbs/42a_structure_plots.ipynb #7be8824e
-def _from_above(ax, cell, values, width, layers, names, numbers): # A window of layers, seen along their normal
-    L, z = cell.crystal.lattice, _normal(cell.crystal); near = shells(cell.crystal, 1.001*np.linalg.norm(L[:2], axis=1).max())[0]
+# %% ../nbs/42a_structure_plots.ipynb #b3f21bf7
+def _plane(crystal): # (3,) normal upwards, distance of nearest sites in the plane and the vector (3,) to one of them, Å: the plane of nearest neighbours, or of the first two primitive vectors
+    L, z = crystal.lattice, _normal(crystal); z = np.cross(L[0], L[1])/np.linalg.norm(np.cross(L[0], L[1])) if z is None else z
     if (z*[0, 0, 1]).sum() < 0: z = -z
-    x = near[1][0] @ L/near[0]; frame = np.array([x, np.cross(z, x)]); half = (width/2)*near[0]
-    R = np.vstack([np.zeros((1, 3), int), *(v for _, v in shells(cell.crystal, 1.8*half + (layers - 1)*cell.crystal.volume/near[0]**2))])
+    for r, v in shells(crystal, 1.001*np.linalg.norm(L[:2], axis=1).max()):
+        if (flat := np.abs(v @ L @ z) < 1e-6).any(): return z, r, v[flat][0] @ L
+
+def _from_above(ax, cell, values, width, layers, names, numbers): # A window of layers, seen along their normal
+    L, (z, near, x) = cell.crystal.lattice, _plane(cell.crystal); frame = np.array([x/near, np.cross(z, x/near)]); half = (width/2)*near
+    R = np.vstack([np.zeros((1, 3), int), *(v for _, v in shells(cell.crystal, 1.8*half + (layers - 1)*cell.crystal.volume/near**2))])
     height = (R @ L @ z).round(4); levels = [h for h in np.unique(height) if h >= 0][:layers]; xy = R @ L @ frame.T
     inside = (np.abs(xy) <= half*np.array([1, .75])).all(1)
     for k, h in enumerate(levels):
-        own = inside & (height == h); _discs(ax, xy[own], values[cell.index(R[own])], near[0]*(.36 if k == 0 else .18), names, numbers=numbers)
-    flat = R[height == 0]; t = _layer_cell(cell, values, flat, values[cell.index(flat)]) @ L @ frame.T
-    first = xy[(height == 0) & inside]; first = first[np.linalg.norm(first + t.sum(0)/2, axis=1).argmin()]
-    ax.add_patch(Polygon(first + [0*t[0], t[0], t[0] + t[1], t[1]], closed=True, fill=False, edgecolor='k', linewidth=1.6, zorder=1 if numbers else 4))
-    ends = np.abs(xy[inside & np.isin(height, levels)]).max(0) + near[0]/2; ax.set(xlim=(-ends[0], ends[0]), ylim=(-ends[1], ends[1]), aspect='equal')
-    ax.set_xlabel('Å', fontsize=9); ax.set_ylabel('Å', fontsize=9); ax.tick_params(labelsize=8); ax.spines[['top', 'right']].set_visible(False)
+        own = inside & (height == h); _discs(ax, xy[own], values[cell.index(R[own])], near*(.36 if k == 0 else .18), names, numbers=numbers)
+    flat = R[height == 0]; t = _layer_cell(cell, values, flat, values[cell.index(flat)])
+    if t is not None: _frame(ax, xy[(height == 0) & inside], t @ L @ frame.T, numbers)
+    ends = np.abs(xy[inside & np.isin(height, levels)]).max(0) + near/2; ax.set(xlim=(-ends[0], ends[0]), ylim=(-ends[1], ends[1]), aspect='equal')
+    ax.set_xlabel('Å', fontsize=9); ax.set_ylabel('Å', fontsize=9); ax.tick_params(labelsize=8); ax.spines[['top', 'right']].set_visible(False); ax.grid(False)
 
-# %% ../nbs/42a_structure_plots.ipynb #2e913a16
+def _frame(ax, places, t, numbers): # The cell with edges t (2, 2), from a site near the middle
+    first = places[np.linalg.norm(places + t.sum(0)/2, axis=1).argmin()]
+    ax.add_patch(Polygon(first + [0*t[0], t[0], t[0] + t[1], t[1]], closed=True, fill=False, edgecolor='k', linewidth=1.6, zorder=1 if numbers else 4))
+
+# %% ../nbs/42a_structure_plots.ipynb #a5217121
 def _view(cell): # Positions in Å -> (x, y, depth): the first vector points right, the third up, seen from slightly right and above
     edges = cell.matrix.T @ cell.crystal.lattice
     q, r = np.linalg.qr(edges.T); q = q*np.sign(np.diag(r)) # a along x, b in the plane of x and y
@@ -96,27 +105,28 @@ def _in_perspective(ax, cell, values, repeat, names, numbers): # A block of cell
     ax.set(xlim=seen[:, 0].min() + np.array([-.3, .3])*near + [0, np.ptp(seen[:, 0])], ylim=seen[:, 1].min() + np.array([-.3, .3])*near + [0, np.ptp(seen[:, 1])], aspect='equal')
     ax.axis('off')
 
-# %% ../nbs/42a_structure_plots.ipynb #924fda2b
+# %% ../nbs/42a_structure_plots.ipynb #7bc17cba
 def ordering(
     what, # `OrderParameters`, or the `Supercell` of a structure
     sigma=None, # (N,) occupations 0 or 1 of the cell's sites; None: a variant of the order parameters
-    repeat=None, # Cells along each vector, one number or three (1); from above, the width in nearest-neighbour distances (9)
+    repeat=None, # Cells along each vector, one number or three (1); from above, the width in nearest-neighbour distances (9; 20 for cells of more than 64 sites)
     ax=None, # Axes
     variant:int=0, # Which variant of the order parameters
     by:str='occupation', # 'occupation', or 'sublattice' for the numbers of the sublattices
     names=('occupied', 'empty'), # What σ = 1 and 0 are called; a second name 'vacancy' is drawn open
     layers:int=1, # How many layers, from above
+    above:bool=None # From above, or a cell in perspective; None: from above if the crystal is made of layers or the cell has more than 64 sites
 ): # `ax`
-    "Picture of an ordered structure with its cell, from above if the crystal is made of layers. ValueError without occupations"
-    cell, values = _content(what, sigma, variant, by); numbers, above = by == 'sublattice', _normal(cell.crystal) is not None
+    "Picture of an ordered structure or of a Monte Carlo configuration, with its cell. ValueError without occupations"
+    cell, values = _content(what, sigma, variant, by); numbers, many = by == 'sublattice', cell.N > 64; above = _normal(cell.crystal) is not None or many if above is None else above
     if layers not in (1, 2): raise ValueError(f"layers must be 1 or 2, got {layers!r}: more would hide each other")
     ax = new_axes(ax, (3.4, 2.8) if above else (2.8, 2.9))
-    if above: _from_above(ax, cell, values, repeat or 9, layers if cell.crystal.dim == 3 else 1, names, numbers)
+    if above: _from_above(ax, cell, values, repeat or (20 if many else 9), layers if cell.crystal.dim == 3 else 1, names, numbers)
     else: _in_perspective(ax, cell, values, np.broadcast_to(repeat or 1, 3), names, numbers)
     if not numbers: _legend(ax, values, names)
     return ax
 
-# %% ../nbs/42a_structure_plots.ipynb #c2beebab
+# %% ../nbs/42a_structure_plots.ipynb #443b8cbc
 def parity(
     fit, # `Fit`
     ax=None # Axes
@@ -130,7 +140,7 @@ def parity(
     ax.plot(ends, ends, color='.3', linewidth=.8, zorder=0); ax.set(xlim=ends, ylim=ends, aspect='equal')
     return dress(ax, 'given energy (meV/site)', 'predicted energy (meV/site)')
 
-# %% ../nbs/42a_structure_plots.ipynb #ab90c70a
+# %% ../nbs/42a_structure_plots.ipynb #5788cfff
 def hulls(
     states, # `GroundStates` of data and expansion, or one `Hull`
     structures, # The structures of the data, with formation energies
@@ -150,7 +160,7 @@ def hulls(
             if len(c): ax.plot(c, 1e3*at.at(c), mark, markersize=9, color=colours[2 if mark == '^' else 3], markeredgecolor='k', markeredgewidth=.6, linestyle='none', label=text)
     return dress(ax, r'composition $x$', 'formation energy (meV/site)')
 
-# %% ../nbs/42a_structure_plots.ipynb #2abd58b0
+# %% ../nbs/42a_structure_plots.ipynb #304c21e6
 def interactions(
     expansion, # `ClusterExpansion`, or a `Fit`, which brings its errors
     error=None, # (n,) standard errors of the ECIs, eV
@@ -168,7 +178,7 @@ def interactions(
                     elinewidth=1, capsize=2, label=text)
     return dress(ax, 'diameter of the cluster (Å)', 'multiplicity × J (meV/site)' if multiplied else 'interaction (meV)')
 
-# %% ../nbs/42a_structure_plots.ipynb #fb9676b7
+# %% ../nbs/42a_structure_plots.ipynb #0dbf2925
 def learning(
     table, # Table with `n`, `rmse_mean`, `rmse_std` (eV/site), from `fitting.learning_curve`; or a dict of tables by name
     ax=None # Axes
@@ -181,7 +191,7 @@ def learning(
     ax.set_ylim(0)
     return dress(ax, 'structures in the fit', 'error, left out (meV/site)')
 
-# %% ../nbs/42a_structure_plots.ipynb #00af8b88
+# %% ../nbs/42a_structure_plots.ipynb #c1390898
 def scan(
     table, # Table of `fitting.choose`
     ax=None # Axes
