@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 TORCH_INDEX ?= auto
 # more arguments for pytest or a study, for instance: make test ARGS='-k montecarlo', make study ARGS='--hours 1'
 ARGS ?=
-# which study: study (the criteria), information (what a row is worth), temperature (200 to 600 K), finite_size
+# which study: study (the criteria), information (what a row is worth), temperature (200 to 600 K), phase_diagram (learned and direct), finite_size
 STUDY ?= study
 BIN   = $(VENV)/bin
 READY = $(VENV)/.ready
@@ -37,7 +37,7 @@ docs: $(READY)  ## build the documentation, without Quarto, into _site/
 bench: $(READY) ## run the benchmarks
 	@for f in benchmarks/[a-z]*.py; do [ -e "$$f" ] || exit 0; echo "== $$f"; $(BIN)/python $$f || exit 1; done
 
-study: $(READY) ## make the tables of a study again, STUDY=study, information, temperature or finite_size: up to hours
+study: $(READY) ## make the tables of a study again, STUDY=study, information, temperature, phase_diagram or finite_size: up to hours
 	$(BIN)/python tools/$(STUDY).py $(ARGS)
 
 export: $(READY) ## after editing notebooks: write alfe/, clean the notebooks, write the README and the sidebar
