@@ -5,19 +5,19 @@
 # %% auto #0
 __all__ = ['who_asked', 'asked_per_round', 'surprise', 'trials', 'coverage', 'sweeps', 'acceptance', 'pairs', 'reliability']
 
-# %% ../nbs/42b_asking_plots.ipynb #60262ebd
+# %% ../nbs/42b_asking_plots.ipynb #680d724d
 import numpy as np
 import pandas as pd
 from scipy.optimize import linprog
 from .core import Rows
 from .plots import _plain, colours, dress, label, look, new_axes, suit
 
-# %% ../nbs/42b_asking_plots.ipynb #a5caff79
+# %% ../nbs/42b_asking_plots.ipynb #f86dcfa1
 def _plane(rows): # x and |e| of rows, where they landed or, if unknown, were asked for
     eta = np.where(np.isfinite(rows.eta), rows.eta, rows.asked)
     return eta[:, 0], np.linalg.norm(eta[:, 1:], axis=1)
 
-# %% ../nbs/42b_asking_plots.ipynb #3d358520
+# %% ../nbs/42b_asking_plots.ipynb #4e75b409
 def who_asked(
     rows:Rows, # Rows of a run
     ax=None # Axes
@@ -30,7 +30,7 @@ def who_asked(
     if (bad := ~rows.ok).any(): ax.scatter(x[bad], e[bad], s=28, marker='x', color='.1', linewidths=1, label='failed')
     return dress(ax, label(0), 'distance from disorder $|e|$')
 
-# %% ../nbs/42b_asking_plots.ipynb #28d36ee9
+# %% ../nbs/42b_asking_plots.ipynb #9411a7ac
 def asked_per_round(
     rows:Rows, # Rows of a run
     ax=None # Axes
@@ -43,7 +43,7 @@ def asked_per_round(
     ax.set_xticks(rounds if len(rounds) <= 12 else rounds[::-(-len(rounds)//12)])
     return dress(ax, 'round', 'rows')
 
-# %% ../nbs/42b_asking_plots.ipynb #91aaf71f
+# %% ../nbs/42b_asking_plots.ipynb #776f0d62
 def surprise(
     gains:list, # Of each round, from 0, as a run writes them: {criterion name: dict(before={'mu0': …, 'mu_order': …}, …)}, errors in eV/site
     component:str='mu_order', # `mu0` or `mu_order`
@@ -57,7 +57,7 @@ def surprise(
     suit(ax, np.array(every)); ax.set_xticks(range(1, len(gains), 1 + len(gains)//12))
     return dress(ax, 'round', 'error of ' + (r'$\mu_0$' if component == 'mu0' else r'$\mu_{i\geq1}$') + ' on new rows (meV/site)')
 
-# %% ../nbs/42b_asking_plots.ipynb #4a64e08f
+# %% ../nbs/42b_asking_plots.ipynb #fea89040
 def trials(
     table:pd.DataFrame, # Trials of a run: `number` and `round` (in the index or as columns), `score`, NaN if the trial failed
     ax=None # Axes
@@ -71,7 +71,7 @@ def trials(
     suit(ax, table.score.to_numpy(float))
     return dress(ax, 'trial (0: the setting before)', 'error on rows left out / spread')
 
-# %% ../nbs/42b_asking_plots.ipynb #49cc5e78
+# %% ../nbs/42b_asking_plots.ipynb #7c30ef78
 def coverage(
     rows:Rows, # Rows of a run
     ax=None # Axes
@@ -84,7 +84,7 @@ def coverage(
         (side.set_xlim if way == 'vertical' else side.set_ylim)(ax.get_xlim() if way == 'vertical' else ax.get_ylim())
     return ax
 
-# %% ../nbs/42b_asking_plots.ipynb #3835525b
+# %% ../nbs/42b_asking_plots.ipynb #77cf7db6
 def sweeps(
     rows:Rows, # Rows of a run
     ax=None # Axes
@@ -96,7 +96,7 @@ def sweeps(
     ax.set_xscale('log'); _plain(ax.xaxis)
     return dress(ax, 'sweeps per row', 'rows')
 
-# %% ../nbs/42b_asking_plots.ipynb #d37c19a8
+# %% ../nbs/42b_asking_plots.ipynb #a00ec372
 def acceptance(
     rows:Rows, # Rows of a run
     ax=None # Axes

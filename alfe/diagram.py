@@ -71,10 +71,10 @@ def _line(model, order, sections, factor, zero, most): # Order–disorder temper
 # %% ../nbs/41a_diagram.ipynb #6924089f
 _happened = {'three phases': 'where three phases meet', 'congruent': 'a congruent point', 'critical': 'a critical point', 'tricritical': 'a tricritical point', 'vanishes': 'where it vanishes'}
 
-def _field_told(f, ends, zero): # A sentence about one connected field: its lines of `Diagram.fields` and `Diagram.ends`
+def _field_told(f, ends, zero, doubt): # A sentence about one connected field: its lines of `Diagram.fields` and `Diagram.ends`
     kinds = ['ordered' if o > zero else 'disordered' for o in (f.left_order.iloc[-1], f.right_order.iloc[-1])]; w = f.iloc[(f.right - f.left).to_numpy().argmax()]
     when = [f"{e.T:.4g} K, the end of the range" if e.what == 'range' else f"{e.T:.4g} ± {max(e.within, .1):.1f} K, {_happened[e.what]} at x = {(e.left + e.right)/2:.3f}" for e in ends.itertuples()]
-    return (f"**{' + '.join(kinds)}**: from {when[0]}, to {when[1]}; widest at {w['T']:.4g} K, from x = {_plus(w.left, w.left_se, 4)} to {_plus(w.right, w.right_se, 4)}"
+    return (f"**{' + '.join(kinds)}**{', in doubt' if doubt else ''}: from {when[0]}, to {when[1]}; widest at {w['T']:.4g} K, from x = {_plus(w.left, w.left_se, 4)} to {_plus(w.right, w.right_se, 4)}"
             + (f'; at {(f.members < f.members.max()).sum()} of {len(f)} temperatures not all members have it' if f.members.min() < f.members.max() else ''))
 
 def _line_told(line): # A sentence about the order–disorder line
@@ -98,6 +98,12 @@ class Diagram:
     size: np.ndarray     # (k, n) |(η1, η2, …)| of the homogeneous equilibrium
     zero: float          # From which |(η1, η2, …)| on a state counts as ordered
 
+    @property
+    def doubtful(self) -> set:
+        "Numbers of the connected fields that a tenth of the members do not have, or that are less than twice as wide as the standard error of their width"
+        width = (self.fields.right - self.fields.left)/np.hypot(self.fields.left_se, self.fields.right_se); most = self.fields.members.max()
+        by = self.fields.assign(ratio=width, share=self.fields.members/max(most, 1)).groupby('field'); thin, few = by.ratio.median() < 2, by.share.mean() < .9
+        return set(thin.index[thin | (few & (most > 0))])
     def at(self, T:float) -> Phases:
         "The section at the temperature closest to `T`. ValueError outside the diagram"
         if not self.T[0] <= T <= self.T[-1]: raise ValueError(f"the diagram goes from {self.T[0]:g} to {self.T[-1]:g} K, and {T:g} K is outside")
@@ -105,7 +111,7 @@ class Diagram:
     def __repr__(self):
         return f"Diagram of {len(self.x)} compositions at {len(self.T)} temperatures from {self.T[0]:g} to {self.T[-1]:g} K: {self.fields.field.nunique()} two-phase fields"
     def _repr_markdown_(self):
-        told = [_field_told(f, self.ends[self.ends.field == n], self.zero) for n, f in self.fields.groupby('field')] or ['no two-phase fields']
+        told = [_field_told(f, self.ends[self.ends.field == n], self.zero, n in self.doubtful) for n, f in self.fields.groupby('field')] or ['no two-phase fields']
         edge = sorted({f'{e:.2g}' for e, at in ((self.x[0], self.fields.left.min()), (self.x[-1], self.fields.right.max())) if abs(e - at) < 1e-9})
         return '\n'.join([f"**Phase diagram** at {len(self.T)} temperatures from {self.T[0]:g} to {self.T[-1]:g} K, x = {self.x[0]:.2g} to {self.x[-1]:.4g}; an ordered phase has $|e| > {self.zero:.2g}$", '',
                           *(f'- {s}' for s in told), f'- {_line_told(self.line)}', *(f'- a field reaches x = {e}, the end of the compositions: where it ends is not known' for e in edge),

@@ -36,7 +36,7 @@ def system_of(
     s = config['system']; source = expansion_file(config, base, copied)
     if s['name'] in OWN:
         from alfe.cluster import load
-        return systems.from_expansion(load(source), s['ordering'], s['T'], s['T_order'], s['size'], config['montecarlo']['phi'])
+        return systems.from_expansion(load(source), s['ordering'], s['T'] or sum(s['T_range'])/2, s['T_order'], s['size'], config['montecarlo']['phi'])
     if s['name'] in B2: made = systems.b2(getattr(crystal, s['lattice']), s['J'], s['T'])
     else: made = getattr(systems, s['name'])(source or s['expansion'], **({} if s['T'] is None else {'T': s['T']}))
     return made if s['size'] is None else replace(made, size=s['size'])

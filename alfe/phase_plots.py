@@ -44,10 +44,12 @@ def _cap(f, e): # (m, 3) T, left and right from the last line of a field, f (3,)
     return np.c_[f[0] + (e.T - f[0])*u, middle - half, middle + half]
 
 # %% ../nbs/42c_phase_plots.ipynb #b220f6a9
-def _two_phases(ax, d, n, first): # Draws field n: white ground, tie lines, boundaries with bands; returns its outline (m, 2)
+def _two_phases(ax, d, n, first): # Draws field n: white ground, tie lines, boundaries with bands; returns its outline (m, 2). One in doubt: dotted, no outline
     f = d.fields[d.fields.field == n].sort_values('T'); T, left, right = sides = f[['T', 'left', 'right']].to_numpy().T; ends = {e.end: e for e in d.ends[d.ends.field == n].itertuples()}
     low, high = _cap(sides[:, 0], ends['low'])[::-1], _cap(sides[:, -1], ends['high']); t, a, b = np.concatenate([low, sides.T, high]).T
-    outline = np.r_[np.c_[a, t], np.c_[b, t][::-1]]; ax.add_patch(Polygon(outline, closed=True, facecolor='white', edgecolor='none', zorder=1))
+    outline = np.r_[np.c_[a, t], np.c_[b, t][::-1]]
+    if n in d.doubtful: ax.add_patch(Polygon(outline, closed=True, fill=False, edgecolor=colours[0], linewidth=.8, linestyle=(0, (1, 2)), zorder=2, label='field in doubt' if first else None)); return
+    ax.add_patch(Polygon(outline, closed=True, facecolor='white', edgecolor='none', zorder=1))
     ax.hlines(T, left, right, color='.75', linewidth=.6, zorder=1.2)
     for side, se in ((left, f.left_se), (right, f.right_se)):
         e = np.nan_to_num(se.to_numpy()); ax.fill_betweenx(T, side - e, side + e, color=colours[0], alpha=.25, linewidth=0, zorder=1.5)
@@ -100,7 +102,8 @@ def _labelled(ax, d, outlines, names): # Names of all fields that have room for 
     two = [Path(o).contains_points(grid).reshape(len(T), len(x)) for o in outlines]; one = ~np.any([np.zeros((len(T), len(x)), bool), *two], axis=0)
     ordered = _size(d, x, T) > d.zero
     for mask, name in ((one & ~ordered, names[0]), (one & ordered, names[1])): _named(ax, mask, x, T, name)
-    for mask, (_, f) in zip(two, d.fields.groupby('field')): _named(ax, mask, x, T, ' +\n'.join(names[int(o.median() > d.zero)] for o in (f.left_order, f.right_order)))
+    sure = d.fields[~d.fields.field.isin(d.doubtful)]
+    for mask, (_, f) in zip(two, sure.groupby('field')): _named(ax, mask, x, T, ' +\n'.join(names[int(o.median() > d.zero)] for o in (f.left_order, f.right_order)))
 
 def _measured(ax, points): # Points of a table with x and T, and x_se, T_se and kind if it has them; or with left and right, and left_se and right_se
     if 'left' in points: points = pd.concat([points.drop(columns=['x', 'x_se'], errors='ignore').rename(columns={side: 'x', f'{side}_se': 'x_se'}) for side in ('left', 'right')])
@@ -119,7 +122,8 @@ def phase_diagram(
     "Temperature–composition diagram: one-phase fields shaded and named, two-phase fields with tie lines, order–disorder line, spinodal dashed"
     ax = new_axes(ax, (4.6, 3.9)); ax.set(xlim=xlim, ylim=ylim or (d.T.min(), d.T.max()), facecolor=fills[0])
     x, T = np.linspace(*ax.get_xlim(), 400), np.linspace(*ax.get_ylim(), 200); ax.contourf(x, T, _size(d, x, T), [d.zero, np.inf], colors=[fills[1]], zorder=.5)
-    outlines = [_two_phases(ax, d, n, k == 0) for k, n in enumerate(sorted(set(d.fields.field)))]
+    every = sorted(set(d.fields.field), key=lambda n: (n in d.doubtful, n)); sure = len(every) - len(d.doubtful)
+    outlines = [o for k, n in enumerate(every) if (o := _two_phases(ax, d, n, k in (0, sure))) is not None]
     for k, b in enumerate(_branches(d.spinodal)): ax.plot(*b.T, color='.35', linewidth=1.1, linestyle=(0, (4, 2)), zorder=2.2, label=None if k else 'spinodal')
     if len(d.line): _transition(ax, d.line, outlines)
     if points is not None: _measured(ax, points)

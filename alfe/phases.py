@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Disordering', 'disordering', 'Phases', 'phases', 'voltage_curve', 'heat_capacity']
 
-# %% ../nbs/41_phases.ipynb #c356e387
+# %% ../nbs/41_phases.ipynb #abbfa12a
 from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from .core import k_B, rng_of
 from .hull import hull_of
 from .minima import _wall, descend, directions, minimum_path
 
-# %% ../nbs/41_phases.ipynb #894a99a3
+# %% ../nbs/41_phases.ipynb #be83690b
 @dataclass(frozen=True, eq=False)
 class _View: # The mean of a committee (i None), or member i moved away from the mean by a factor; looks like a model of one member
     model: object      # `FreeEnergy`
@@ -30,7 +30,7 @@ class _View: # The mean of a committee (i None), or member i moved away from the
 def _views(model, factor): # The mean first, then the members; a committee of one is its mean
     return [_View(model)] + [_View(model, i, factor) for i in range(model.members) if model.members > 1]
 
-# %% ../nbs/41_phases.ipynb #4b9719c1
+# %% ../nbs/41_phases.ipynb #173c86b7
 def _starts(order, domain, x, shares=(.1, .5, .9)): # (k, d) from where ordered states are looked for
     if order.d < 2: raise ValueError("the model tracks the composition only, and nothing that could order")
     u, axes = directions(order), np.eye(order.d - 1); u = np.repeat(u if len(u) else np.r_[axes, -axes], len(shares), 0)
@@ -46,7 +46,7 @@ def _ordered(view, starts, zero): # Lowest ordered minimum (d,) and D of a one-t
     if not there.any(): return end[0]*np.nan, np.nan
     end = end[there]; D = view.g(end) - view.g(end*np.eye(end.shape[1])[0]); return end[D.argmin()], D.min()
 
-# %% ../nbs/41_phases.ipynb #7fd62cf1
+# %% ../nbs/41_phases.ipynb #ee82e521
 def _curvature(view, eta): # (n, d, d) H at points (n, d), eV/site, from slopes: also that of a single member
     h = np.minimum(1e-4, .02*view.model.domain.distance(eta))[:, None, None]; step = h*np.eye(eta.shape[1])
     H = (view.mu(eta[:, None] + step) - view.mu(eta[:, None] - step))/(2*h); return (H + H.swapaxes(1, 2))/2
@@ -66,7 +66,7 @@ def _last(view, eta, lo, hi, zero, good, steps=10): # Halves (lo, hi), following
         else: hi = T
     return lo, eta
 
-# %% ../nbs/41_phases.ipynb #698de1d5
+# %% ../nbs/41_phases.ipynb #d79ccda3
 def _latent(view, eta, T, h=.5): # Energy of disorder above the order eta (d,) at T, eV/site
     lo, hi = view.model.range; a, b = max(T - h, lo), min(T + h, hi); pair = np.array([eta, eta*np.eye(len(eta))[0]])
     D = [np.subtract(*view.at(t).g(pair)) for t in (a, b)]; return T*(D[1] - D[0])/(b - a)
@@ -94,7 +94,7 @@ def _passage(view, starts, grid, zero, limits=True): # T, latent energy, |e|, T�
     up = np.nan if j == len(grid) - 1 or not limits else _last(view, found[j][0], grid[j], grid[j + 1], zero, np.isfinite)[0]
     return (T, _latent(view, eta, T), jump, max(up, T), soft), D, size
 
-# %% ../nbs/41_phases.ipynb #622d88db
+# %% ../nbs/41_phases.ipynb #175aee42
 def _sd(a): # Standard deviation along the first axis of what is known, NaN of less than two
     a = np.asarray(a, float); n = np.isfinite(a).sum(0)
     return np.where(n > 1, np.sqrt(np.nansum((a - np.nansum(a, 0)/np.maximum(n, 1))**2, 0)/np.maximum(n - 1, 1)), np.nan)
@@ -102,7 +102,7 @@ def _sd(a): # Standard deviation along the first axis of what is known, NaN of l
 def _plus(value, error, digits): # "value ± error", without the error where it is NaN
     return f'{value:.{digits}f}' + (f' ± {error:.{digits}f}' if error == error else '')
 
-# %% ../nbs/41_phases.ipynb #4638b2d7
+# %% ../nbs/41_phases.ipynb #272901e0
 @dataclass(frozen=True, eq=False)
 class Disordering:
     "Where order is lost at a composition, according to a free energy; made by `disordering`"
@@ -126,7 +126,7 @@ class Disordering:
         up, down = (f'{t:.4g} K' if t == t else 'beyond the range' for t in (self.heating, self.cooling))
         return f"T = {_plus(self.T, self.error, 1)} K at x = {self.x:g} ({what}; order is a minimum up to {up}, disorder down to {down}{lost})"
 
-# %% ../nbs/41_phases.ipynb #5cc1b289
+# %% ../nbs/41_phases.ipynb #bf67856e
 def disordering(
     model, # `FreeEnergy` over a range of temperatures
     order, # `OrderParameters`, or a `System` that has them
@@ -187,7 +187,7 @@ def _relaxed(view, order, x, narrow, refine): # x, η, g along the minimum path,
         i = np.argsort(x); x, eta, g = x[i], eta[i], g[i]
     return x, eta, g
 
-# %% ../nbs/41_phases.ipynb #aa45a430
+# %% ../nbs/41_phases.ipynb #af81e3c4
 @dataclass(frozen=True, eq=False)
 class Phases:
     "What is stable at one temperature; made by `phases`"
@@ -211,7 +211,7 @@ def _spinodal(model, order, x, eta): # Where the curvature of g along the minimu
     c = H[:, 0, 0] - np.einsum('ne,ne->n', H[:, 0, 1:], np.linalg.solve(H[:, 1:, 1:], H[:, 1:, :1])[..., 0])
     k = np.flatnonzero((c[:-1]*c[1:] < 0) & low); return x[k] - c[k]*(x[k + 1] - x[k])/(c[k + 1] - c[k])
 
-# %% ../nbs/41_phases.ipynb #f4d6b8bc
+# %% ../nbs/41_phases.ipynb #f7a49a23
 def _matched(fields, found): # (m, k, 5) of each member the field that belongs to each of `fields` (k, 5): the most overlap, between phases of about the same order; NaN if there is none
     out = np.full((len(found), *fields.shape), np.nan)
     for i, own in enumerate(found):
@@ -225,7 +225,7 @@ def _equilibrium(view, order, x, narrow, refine): # x, η, g, fields, and functi
     x, eta, g = _relaxed(view, order, x, narrow, refine); fields, v = _fields(x, g, narrow); mu = view.mu(eta[v])[:, 0]; size = np.linalg.norm(eta[:, 1:], axis=1)
     return x, eta, g, np.c_[fields, size[np.searchsorted(x, fields[:, :2])]], (lambda a: np.interp(a, x[v], g[v])), (lambda a: np.interp(a, x[v], mu))
 
-# %% ../nbs/41_phases.ipynb #6f1df463
+# %% ../nbs/41_phases.ipynb #7d12de57
 def phases(
     model, # `FreeEnergy` of one temperature: `model.at(T)` of one that knows a range
     order, # `OrderParameters`, or a `System` that has them
@@ -243,7 +243,7 @@ def phases(
     return Phases(float(model.T), x, eta, g, hull(x), mu(x), np.array([a[5](x) for a in others]).reshape(-1, len(x)), np.array([np.diff(v.g(ends))[0] for v in views]),
                   table.assign(members=np.isfinite(near[..., 0]).sum(0)), _spinodal(model, order, x, eta))
 
-# %% ../nbs/41_phases.ipynb #c4d43297
+# %% ../nbs/41_phases.ipynb #ef5f3374
 def voltage_curve(
     found:Phases, # What `phases` gave
     average:float # Average voltage V̄ between the empty and the full host, V
@@ -253,14 +253,14 @@ def voltage_curve(
     return pd.DataFrame(dict(x=found.x, mu=found.mu, mu_se=_sd(found.mu_members) if len(each) else nan, V=average - (found.mu - found.step[0]),
                              V_se=_sd(each) if len(each) else nan, order=np.linalg.norm(found.eta[:, 1:], axis=1)))
 
-# %% ../nbs/41_phases.ipynb #5a202b36
+# %% ../nbs/41_phases.ipynb #16ef2e9d
 def _heat(view, order, x, T, h=1.): # c, c_η (k/site) and |e| at one temperature
     lo, hi = view.model.range; t = np.clip(T, lo + h, hi - h); now, domain = view.at(t), view.model.domain
     eta = descend(now.slope, minimum_path(now, order, domain, [x]), domain, 200, floor=3e-4, tol=1e-10)[0]; sides = [view.at(t + s) for s in (-h, h)]
     fixed = -t*(sum(v.g(eta) for v in sides) - 2*now.g(eta))/h**2; rise = (sides[1].mu(eta) - sides[0].mu(eta))[1:]/(2*h)
     return (fixed + t*rise @ np.linalg.solve(_bend(now, eta), rise))/k_B, fixed/k_B, np.linalg.norm(eta[1:])
 
-# %% ../nbs/41_phases.ipynb #297b9f91
+# %% ../nbs/41_phases.ipynb #e94d3c18
 def heat_capacity(
     model, # `FreeEnergy` over a range of temperatures
     order, # `OrderParameters`, or a `System` that has them

@@ -7,7 +7,7 @@ __all__ = ['colours', 'markers', 'style', 'new_axes', 'dress', 'label', 'learnin
            'line', 'disordered', 'g_profile', 'mu_profile', 'outline', 'field_map', 'g_map', 'mu_map', 'stability_map',
            'order_along']
 
-# %% ../nbs/42_plots.ipynb #32bd4668
+# %% ../nbs/42_plots.ipynb #3ea6dd1c
 import re
 import numpy as np
 import matplotlib.pyplot as plt
@@ -16,11 +16,11 @@ from matplotlib.patches import Polygon
 from matplotlib.ticker import FuncFormatter
 from .core import Rows
 
-# %% ../nbs/42_plots.ipynb #e59c159b
+# %% ../nbs/42_plots.ipynb #222eb86b
 colours = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000', '#999999') # Okabe & Ito, without the yellow that vanishes on white
 markers = ('o', 's', '^', 'D', 'v', 'P', 'X', '*')
 
-# %% ../nbs/42_plots.ipynb #43f3cf96
+# %% ../nbs/42_plots.ipynb #bbf7b433
 style = {'axes.spines.top': False, 'axes.spines.right': False, 'axes.edgecolor': '.4', 'axes.linewidth': .8, 'axes.axisbelow': True, 'axes.grid': True, 'grid.color': '.9', 'grid.linewidth': .6,
          'axes.labelsize': 10, 'axes.titlesize': 10, 'axes.titlelocation': 'left', 'axes.prop_cycle': plt.cycler(color=colours), 'xtick.labelsize': 9, 'ytick.labelsize': 9, 'xtick.color': '.4', 'ytick.color': '.4',
          'xtick.labelcolor': 'black', 'ytick.labelcolor': 'black', 'legend.frameon': False, 'legend.fontsize': 8.5, 'lines.linewidth': 1.6, 'axes.formatter.useoffset': False, 'image.cmap': 'viridis'}
@@ -43,14 +43,14 @@ def dress(ax, xlabel, ylabel, title=''): # `ax`
                   ncols=max(1, int(inches/(.45 + .068*max(map(len, names))))))
     return ax
 
-# %% ../nbs/42_plots.ipynb #f66f1123
+# %% ../nbs/42_plots.ipynb #ffde133e
 def label(
     i:int # Number of an order parameter
 ) -> str: # Text for an axis
     "Axis label of an order parameter: the composition is x"
     return r'composition $x$' if i == 0 else rf'order parameter $\eta_{{{i}}}$'
 
-# %% ../nbs/42_plots.ipynb #60dfce1e
+# %% ../nbs/42_plots.ipynb #18ed2d46
 def learning_curve(
     history, # Table with a line per round: `rows`, and `<region> mu0`, `<region> mu_order` in meV
     component:str='mu_order', # `mu0` or `mu_order`
@@ -66,7 +66,7 @@ def learning_curve(
     suit(ax, history[columns].to_numpy(float))
     return dress(ax, 'rows', r'error of $\mu_0$ (meV/site)' if component == 'mu0' else r'error of $\mu_{i\geq1}$ (meV/site)')
 
-# %% ../nbs/42_plots.ipynb #39701a81
+# %% ../nbs/42_plots.ipynb #1841006c
 def look(
     k:int # Number of a line or set in a figure, from 0
 ) -> dict: # `color` and `marker`
@@ -85,7 +85,7 @@ def _plain(axis): # Plain numbers, and few enough of them, on a logarithmic axis
     axis.set_major_formatter(FuncFormatter(show)); axis.set_minor_formatter(FuncFormatter(show if narrow else lambda *a: ''))
     axis.set_tick_params(which='minor', labelsize=9)
 
-# %% ../nbs/42_plots.ipynb #e4fcb4fe
+# %% ../nbs/42_plots.ipynb #70a60bd7
 def parity(
     model, # `FreeEnergy`
     rows_by_region:dict, # Rows by the name of their region
@@ -103,7 +103,7 @@ def parity(
     name = rf'$\mu_{{{k[0]}}}$' if len(k) == 1 else rf'$\mu_{{{k[0]}}}\dots\mu_{{{k[-1]}}}$'
     return dress(ax, f'measured {name} (meV/site)', f'learned {name} (meV/site)')
 
-# %% ../nbs/42_plots.ipynb #be41a899
+# %% ../nbs/42_plots.ipynb #b60b389f
 def spread(
     model, # `FreeEnergy`
     rows:Rows, # Rows that the model was not trained on
@@ -126,7 +126,7 @@ def spread(
     ax.set(xscale='log', yscale='log', xlim=(std.min()/1.3 if std.min() > lo/5 else lo/5, std.max()*1.3), ylim=(lo/2, hi*1.3)); _plain(ax.xaxis); _plain(ax.yaxis)
     return dress(ax, 'committee std (meV/site)', 'actual error (meV/site)')
 
-# %% ../nbs/42_plots.ipynb #84841aa9
+# %% ../nbs/42_plots.ipynb #98a4e415
 def line(
     domain, # `Domain`
     axis:int=0, # Which order parameter varies
@@ -139,14 +139,14 @@ def line(
     points = np.tile(at, (n, 1)); points[:, axis] = np.linspace(lo + margin, hi - margin, n)
     return points
 
-# %% ../nbs/42_plots.ipynb #b2c22494
+# %% ../nbs/42_plots.ipynb #2a164438
 def disordered(
     points # (m, d)
 ) -> np.ndarray: # (m, d)
     "The disordered states of the same compositions: η₁ = η₂ = … = 0"
     return np.where(np.arange(np.shape(points)[-1]) == 0, points, 0.)
 
-# %% ../nbs/42_plots.ipynb #a4534b94
+# %% ../nbs/42_plots.ipynb #2e2b6e0f
 def g_profile(
     model, # `FreeEnergy`
     points, # (m, d) along a line or path
@@ -164,7 +164,7 @@ def g_profile(
         ax.fill_between(points[:, axis], g - std, g + std, color=colours[n % 8], alpha=.25, linewidth=0)
     return dress(ax, label(axis), r'$g(\eta) - g(x, 0)$ (meV/site)' if relative else '$g$ (meV/site)')
 
-# %% ../nbs/42_plots.ipynb #88d5266e
+# %% ../nbs/42_plots.ipynb #e2b09086
 def mu_profile(
     model, # `FreeEnergy`
     points, # (m, d) along a line or path
@@ -186,7 +186,7 @@ def mu_profile(
     lo, hi = mu[inner].min(), mu[inner].max(); ax.set_ylim(lo - .08*(hi - lo), hi + .08*(hi - lo))
     return dress(ax, label(axis), rf'$\mu_{{{component}}}$ (meV/site)')
 
-# %% ../nbs/42_plots.ipynb #8e055bdc
+# %% ../nbs/42_plots.ipynb #67c4f458
 def outline(
     domain, # `Domain`
     axes=(0, 1), # Two order parameters
@@ -256,7 +256,7 @@ def stability_map(
     "Map of the smallest eigenvalue of the curvature H, negative where the homogeneous material is unstable"
     return field_map(domain, lambda p: np.linalg.eigvalsh(model.hessian(p))[:, 0], 'smallest eigenvalue of $H$ (eV/site)', axes, at, path, n, 10, ax)
 
-# %% ../nbs/42_plots.ipynb #6d6a2095
+# %% ../nbs/42_plots.ipynb #25f9471e
 def order_along(
     path, # (m, d) minimum path, from `minima.minimum_path`
     rows:Rows=None, # Measured rows on the true path, drawn as points

@@ -6,49 +6,25 @@
 __all__ = ['page', 'report']
 
 # %% ../nbs/46_report.ipynb #9ef50137
-import base64, hashlib, html, io, json, platform
+import hashlib, json, platform
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 import numpy as np
 import pandas as pd
-import matplotlib.pyplot as plt
+import torch
 from . import asking_plots, plots
 from . import __version__
+from .calibration import coverage, unseen
 from .metrics import by_criterion, calibration, compact, misfits, table
 from .minima import directions, minimum_path
+from .report_parts import _figure, _figures, _lacking, _pairs, _part, _slopes, _style, _table, _text
+from .report_phases import landscape_film, phase_section
+from .run_phases import calibrated
 from .store import save_file, sha256
 
-# %% ../nbs/46_report.ipynb #17e70510
-def _text(x): # Anything as text that is safe in HTML
-    if isinstance(x, (float, np.floating)): x = f'{x:.3g}' if abs(x) < 1000 else f'{x:,.0f}'
-    elif isinstance(x, (int, np.integer)) and not isinstance(x, bool): x = f'{x:,}'
-    return html.escape(str(x))
-
-def _table(df, caption=''): # A `DataFrame` as an HTML table; wide ones scroll by themselves
-    head = ''.join(f'<th>{_text(c)}</th>' for c in df.columns)
-    cell = lambda v: f'<td>{_text(v)}</td>' if isinstance(v, str) else '<td class="n">' + ('–' if pd.isna(v) else _text(v)) + '</td>'
-    body = ''.join('<tr>' + ''.join(map(cell, r)) + '</tr>' for r in df.itertuples(index=False))
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>' + (f'<p class="note">{caption}</p>' if caption else '')
-
-def _pairs(pairs): # (name, value) as a definition list
-    return '<dl>' + ''.join(f'<dt>{_text(k)}</dt><dd>{_text(v)}</dd>' for k, v in pairs) + '</dl>'
-
-def _slopes(d): # The ordering slopes as text
-    return 'μ₁' if d == 2 else 'μ₁…' + 'μ' + str(d - 1).translate(str.maketrans('0123456789', '₀₁₂₃₄₅₆₇₈₉'))
-
-# %% ../nbs/46_report.ipynb #754f36ec
-def _figure(ax, caption): # The figure of `ax` as an HTML figure; closes it
-    out = io.BytesIO()
-    with plt.rc_context({'svg.hashsalt': 'alfe', 'svg.fonttype': 'path'}): ax.figure.savefig(out, format='svg', dpi=180, metadata={'Date': None})
-    plt.close(ax.figure)
-    data = base64.b64encode(out.getvalue()).decode()
-    return f'<figure><img src="data:image/svg+xml;base64,{data}" alt="{html.escape(caption)}"><figcaption>{html.escape(caption)}</figcaption></figure>'
-
-def _figures(*figures): # A grid of figures, one column on a phone
-    return '<div class="grid">' + ''.join(figures) + '</div>'
-
 # %% ../nbs/46_report.ipynb #e8d3f95a
-def _headline(run, tab): # What was learned, in numbers
+def _headline(run, tab, phase_tiles): # What was learned, in numbers
     rows, model = run.rows, run.free_energy
     tests = run.test_rows.values(); slow = int((rows.ok & ~rows.converged).sum()); sweeps = rows.sweeps.sum() + sum(r.sweeps.sum() for r in tests)
     seconds = run.history['seconds'].sum(); amount, unit = next((seconds/k, u) for k, u in ((3600, 'h'), (60, 'min'), (1, 's')) if seconds >= 2*k or k == 1)
@@ -60,12 +36,17 @@ def _headline(run, tab): # What was learned, in numbers
         learned.append((numbers, f'error on test rows: {_text(region)}', 'of which noise ' + ' / '.join(f'{v:.1g}' for v in tab.loc[region].noise)))
     tiles = lambda of: '<div class="tiles">' + ''.join(f'<div class="tile"><b>{a}</b><span>{b}</span><i>{c}</i></div>' for a, b, c in of) + '</div>'
     what = '' if model is not None else '<p>No model has been fitted yet.</p>'
-    T_order = getattr(run.system, 'T_order', None)
+    T_order = getattr(run.system, 'T_order', None); learned += phase_tiles
     if T_order and np.min(run.T) < T_order: what += (f'<p>Below the ordering temperature a crystal without net order (η₁ = η₂ = … = 0) near the composition of the order is a mixture of ordered domains, '
         'not a disordered one. Its free energy contains their walls and depends somewhat on the size of the Monte Carlo cell; runs there settle slowly, and their errors are understated.</p>')
-    return f'<p class="about">{_text(run.system.about)}</p>{what}{tiles(learned) if learned else ""}{tiles(cost)}'
+    return f'<p class="about">{_about(run)}</p>{what}{tiles(learned) if learned else ""}{tiles(cost)}'
 
 # %% ../nbs/46_report.ipynb #fe41fd5b
+def _about(run): # What the system says of itself; of a range, what does not belong to one temperature
+    if not np.ndim(run.T): return _text(run.system.about)
+    T_order = getattr(run.system, 'T_order', None); known = f', order below about {T_order:g} K' if T_order else ''
+    return _text('{}, from {:g} to {:g} K{}.'.format(run.system.name, *run.T, known))
+
 def _temperature(run): # In words
     return f'at {run.T:g} K' if not np.ndim(run.T) else 'from {:g} to {:g} K'.format(*run.T)
 
@@ -73,7 +54,7 @@ def _settings(run): # What was set, and where the energies come from
     s, e = run.system, getattr(run.system, 'expansion', None)
     flat = pd.json_normalize(run.settings).iloc[0].items() if run.settings else []
     source = [('expansion', e.name), ('reference', e.reference), ('provenance', e.provenance)] if e is not None else []
-    return _pairs([('system', s.name), ('temperature', _temperature(run)), ('order parameters', repr(s.order)), ('domain', repr(s.domain)), *source]) \
+    return _pairs([('system', s.name), ('temperature', _temperature(run)), *([('temperatures of a round', run.temperatures)] if np.ndim(run.T) else []), ('order parameters', repr(s.order)), ('domain', repr(s.domain)), *source]) \
         + '<details><summary>All settings</summary>' + _pairs(flat) + '</details>'
 
 # %% ../nbs/46_report.ipynb #1504ed09
@@ -81,7 +62,7 @@ def _learning(run): # The history of the run
     h = run.history
     if not len(h): return '<p>No round has been completed yet.</p>' + _ended(run)
     shown = compact(h).reset_index()
-    curves = [_figure(plots.learning_curve(h, c), f'Error of {name} on test rows against the number of rows.')
+    curves = [_figure(lambda c=c: plots.learning_curve(h, c), f'Error of {name} on test rows against the number of rows.')
               for c, name in (('mu0', 'μ₀'), ('mu_order', f'the ordering slopes {_slopes(run.rows.d)}')) if any(str(k).endswith(' ' + c) for k in h.columns)]
     return _table(shown, f'One line per round. Errors of μ₀ / of {_slopes(run.rows.d)} are root mean squares in meV per site: on test rows, which never train, and, of the model before, on the new rows that it had not seen.') + _ended(run) + _figures(*curves)
 
@@ -96,36 +77,41 @@ def _accuracy(run, tab): # Errors by region, measured against learned
     shown['component'] = shown['component'].replace({'mu0': 'μ₀', 'mu_order': _slopes(run.rows.d)})
     d = run.rows.d; parts = {'μ₀': [0], 'the ordering slopes': list(range(1, d))}
     return _table(shown, 'All in meV per site. “Noise” is the root mean square standard error of the test rows; “beyond noise” is the error with the noise taken off.') \
-        + _figures(*(_figure(plots.parity(run.free_energy, run.test_rows, k), f'Learned against measured {name}, test rows.') for name, k in parts.items() if k))
+        + _figures(*(_figure(lambda k=k: plots.parity(run.free_energy, run.test_rows, k), f'Learned against measured {name}, test rows.') for name, k in parts.items() if k))
 
 # %% ../nbs/46_report.ipynb #a10c1021
 def _landscape(run): # g and μ along lines, the map, the minimum path
     model, order, domain = run.free_energy, run.system.order, run.system.domain
     if model is None: return '<p>No model has been fitted yet.</p>'
-    T = run.T if model.T else run.system.T if model.range[0] <= run.system.T <= model.range[1] else model.range[0]; model = model.at(T); note = '' if not np.ndim(run.T) else f'<p>All at {T:.4g} K, one temperature of the range.</p>'
+    T = run.T if model.T else run.system.T if model.range[0] <= run.system.T <= model.range[1] else model.range[0]; model = model.at(T); note = '' if not np.ndim(run.T) else f'<p>All at {T:.4g} K, one temperature of the range; below, the map at others.</p>'
     straight = plots.line(domain)
-    figures = [(plots.g_profile(model, straight), 'Free energy without net order, zero at the centre of the domain. The band is one standard deviation of the committee.'),
-               (plots.mu_profile(model, straight), 'Exchange chemical potential without net order.')]
+    figures = [(lambda: plots.g_profile(model, straight), 'Free energy without net order, zero at the centre of the domain. The band is one standard deviation of the committee.'),
+               (lambda: plots.mu_profile(model, straight), 'Exchange chemical potential without net order.')]
     if order.d > 1 and len(order.variants):
         path = minimum_path(model, order, domain, np.linspace(.02, .98, 121)); i = 1 + int(np.argmax(np.abs(directions(order)[0])))
         across = plots.line(domain, i, order.variants[0]*(np.arange(order.d) == 0))
-        figures += [(plots.g_profile(model, across, i, relative=True), 'What order gains: free energy along one order parameter at the composition of the ordered variant, relative to no net order.'),
-                    (plots.mu_profile(model, across, i, i), 'Slope along the same line.'),
-                    (plots.g_map(model, domain, (0, i), path=path if np.abs(np.delete(path, (0, i), 1)).max(initial=0) < 1e-3 else None), 'Free energy relative to no net order at the same composition; all other order parameters are zero. The frame is the admissible domain.'),
-                    (plots.order_along(path, run.test_rows.get('path')), 'Equilibrium order parameters: the minimum of the learned free energy at each composition' + (', and, as points, the lowest g along η₁ as Monte Carlo alone finds it.' if 'path' in run.test_rows else '.')),
-                    (plots.g_profile(model, path, relative=True), 'What order gains along the minimum path.')]
-    return note + _figures(*(_figure(*f) for f in figures))
+        figures += [(lambda: plots.g_profile(model, across, i, relative=True), 'What order gains: free energy along one order parameter at the composition of the ordered variant, relative to no net order.'),
+                    (lambda: plots.mu_profile(model, across, i, i), 'Slope along the same line.'),
+                    (lambda: plots.g_map(model, domain, (0, i), path=path if np.abs(np.delete(path, (0, i), 1)).max(initial=0) < 1e-3 else None), 'Free energy relative to no net order at the same composition; all other order parameters are zero. The frame is the admissible domain.'),
+                    (lambda: plots.order_along(path, run.test_rows.get('path')), 'Equilibrium order parameters: the minimum of the learned free energy at each composition' + (', and, as points, the lowest g along η₁ as Monte Carlo alone finds it.' if 'path' in run.test_rows else '.')),
+                    (lambda: plots.g_profile(model, path, relative=True), 'What order gains along the minimum path.')]
+    return note + _figures(*(_figure(*f) for f in figures), _part('The map at several temperatures', landscape_film, run))
 
 # %% ../nbs/46_report.ipynb #81040403
 def _questions(run): # Who asked for which points, and what they cost
     rows = run.rows
     if not len(rows): return '<p>Nothing has been measured yet.</p>'
-    gains = run.gains; figures = [(asking_plots.who_asked(rows), 'Where each criterion put its points.'), (asking_plots.asked_per_round(rows), 'Rows of each criterion, round by round.'),
-               *((asking_plots.surprise(gains, k), f'Error of the model before each round on the new rows of each criterion: {name}.') for k, name in (('mu0', 'μ₀'), ('mu_order', _slopes(rows.d))) if any(k in g['before'] for r in gains for g in r.values())),
-               (asking_plots.coverage(rows), 'Where rows landed; later rounds are darker.')]
-    if rows.sweeps.any(): figures.append((asking_plots.sweeps(rows), 'Cost of a row in sweeps.'))
-    if np.isfinite(rows.acceptance).any(): figures.append((asking_plots.acceptance(rows), 'Accepted share of attempted flips.'))
+    gains = run.gains; figures = [(lambda: asking_plots.who_asked(rows), 'Where each criterion put its points.'), (lambda: asking_plots.asked_per_round(rows), 'Rows of each criterion, round by round.'),
+               *((lambda k=k: asking_plots.surprise(gains, k), f'Error of the model before each round on the new rows of each criterion: {name}.') for k, name in (('mu0', 'μ₀'), ('mu_order', _slopes(rows.d))) if any(k in g['before'] for r in gains for g in r.values())),
+               (lambda: asking_plots.coverage(rows), 'Where rows landed; later rounds are darker.')]
+    if np.ndim(run.T): figures.append((lambda: _visited(rows), 'Composition and temperature of each row; later rounds are darker.'))
+    if rows.sweeps.any(): figures.append((lambda: asking_plots.sweeps(rows), 'Cost of a row in sweeps.'))
+    if np.isfinite(rows.acceptance).any(): figures.append((lambda: asking_plots.acceptance(rows), 'Accepted share of attempted flips.'))
     return _asked(by_criterion(rows, gains), _slopes(rows.d)) + _figures(*(_figure(*f) for f in figures))
+
+def _visited(rows): # x and T of the rows, darker from round to round
+    ax = plots.new_axes(None); ax.scatter(rows.eta[:, 0], rows.T, 6, rows.round, cmap='Blues', vmin=-.6*max(rows.round.max(), 1), linewidths=0, rasterized=True)
+    return plots.dress(ax, plots.label(0), 'T (K)')
 
 def _asked(found, slopes): # What `by_criterion` says, in few columns
     shown = found[['rows', 'failed', 'sweeps']].copy()
@@ -137,7 +123,7 @@ def _searches(run): # Searches for better settings, empty if there were none
     tried = run.trials
     if tried is None or not len(tried): return ''
     shown = tried.reset_index(); shown = shown.drop(columns='index', errors='ignore').dropna(axis=1, how='all')
-    return _figures(_figure(asking_plots.trials(tried), 'Settings that were tried, by round: error on rows that a network left out, relative to the spread of the slopes. The line is the best so far; crosses failed.')) \
+    return _figures(_figure(lambda: asking_plots.trials(tried), 'Settings that were tried, by round: error on rows that a network left out, relative to the spread of the slopes. The line is the best so far; crosses failed.')) \
         + '<details><summary>All settings that were tried</summary>' + _table(shown, 'Number 0 is the setting of before. Another takes its place if its score is at least a tenth better, and its model errs less on new rows that its members left out. Errors mu0 and mu_order in meV per site.') + '</details>'
 
 # %% ../nbs/46_report.ipynb #e1a0e969
@@ -160,16 +146,24 @@ def _shares(run): # Error over spread, by region and component group
     return pd.DataFrame(out)
 
 # %% ../nbs/46_report.ipynb #8adcc0a9
-def _uncertainty(run): # Does the committee know where it is wrong?
+def _covered(run, rows, calibration): # Coverage of calibrated intervals on test rows, as a table
+    c = coverage(calibration, unseen(run.free_energy, rows), (.5, .68, .9, .95)).covered.unstack('component'); n = len(rows)
+    shown = pd.DataFrame({'stated': [f'{p:.0%}' for p in c.index], 'μ₀': [f'{v:.1%}' for v in c['mu0']]})
+    if rows.d > 1: shown[_slopes(rows.d)] = [f'{v:.1%}' for v in c.drop(columns='mu0').mean(axis=1)]
+    kinds = [0] + [1]*(rows.d > 1); each = '; '.join(f'{name}: σ² = ({calibration.a[i]:.2f} s)² + ({1e3*calibration.b[i]:.2f} meV)²' for name, i in zip(('μ₀', _slopes(rows.d)), kinds))
+    return f'<p>Calibrated by the rows that members left out, with s the spread of the committee: {each}.</p>' + _table(shown.assign(**{'± if right': [f'{np.sqrt(p*(1 - p)/n):.1%}' for p in c.index]}),
+        'Share of the test rows inside the calibrated interval of each stated level. These rows served neither to train nor to calibrate.')
+
+def _uncertainty(run, calibration_, why): # Does the committee know where it is wrong?
     tests = [r for r in run.test_rows.values() if len(r)]
     if run.free_energy is None or not tests: return '<p>This needs a model and test rows.</p>'
     rows = type(tests[0]).concat(tests); cal = calibration(run.free_energy, rows)
     ranks = cal.groupby('component', sort=False)['rank'].first()
     said = '; '.join(f"{'μ₀' if k == 'mu0' else _slopes(rows.d)}: {v:.2f}" for k, v in ranks.items())
-    shares = _shares(run)
+    shares = _shares(run); calibrated_ = f'<p>The spread could not be calibrated: {_text(why)}.</p>' if calibration_ is None else _part('The coverage', _covered, run, rows, calibration_)
     groups = [('μ₀', [0])] + [('the ordering slopes', list(range(1, rows.d)))]*(rows.d > 1)
     return f'<p>Rank correlation between the spread of the committee and its actual error on test rows ({said}). 1: a larger spread always means a larger error; 0: the spread says nothing.</p>' + _table(shares, 'How many times the error (root mean square, noise included) exceeds the spread of the committee. 1 would be right; larger: the committee is too sure of itself by that factor.') \
-        + _figures(*(_figure(plots.spread(run.free_energy, rows, k), f'Spread of the committee against the actual error of {name}.') for name, k in groups))
+        + calibrated_ + _figures(*(_figure(lambda k=k: plots.spread(run.free_energy, rows, k), f'Spread of the committee against the actual error of {name}.') for name, k in groups))
 
 # %% ../nbs/46_report.ipynb #0ea37cc1
 def _repeat(run): # What one needs to repeat the run
@@ -183,36 +177,25 @@ def _repeat(run): # What one needs to repeat the run
         + '<details><summary>SHA-256 of the files of the run</summary>' + _pairs(kept) + '</details>'
 
 # %% ../nbs/46_report.ipynb #7a95196f
-_style = '''
-:root { color-scheme: light; --ink: #1c2330; --soft: #5b6472; --line: #e2e5ea; --accent: #0072B2 }
-* { box-sizing: border-box } html { scroll-behavior: smooth }
-body { margin: 0; color: var(--ink); background: #fff; font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif }
-main, header, footer { max-width: 1080px; margin: 0 auto; padding: 0 20px }
-header { padding-top: 34px } h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 6px } h2 { font-size: 1.25rem; margin: 44px 0 12px; padding-bottom: 6px; border-bottom: 1px solid var(--line) }
-nav { margin: 14px 0 0; font-size: .9rem } nav a { color: var(--accent); text-decoration: none; margin-right: 14px; white-space: nowrap } nav a:hover { text-decoration: underline }
-.about, .note, footer, figcaption { color: var(--soft) } .note, figcaption, footer { font-size: .86rem }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 215px), 1fr)); gap: 12px; margin: 18px 0 }
-.tile { border: 1px solid var(--line); border-top: 3px solid var(--accent); border-radius: 6px; padding: 12px 14px } .tile b { display: block; font-size: 1.55rem; line-height: 1.25; font-weight: 650 }
-.tile b { white-space: nowrap } .tile small { font-size: .9rem; font-weight: 400 } .tile span { display: block; font-size: .92rem } .tile i { display: block; font-style: normal; font-size: .8rem; color: var(--soft) }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); gap: 22px 28px; margin: 18px 0 }
-figure { margin: 0 } figure img { width: 100%; height: auto; display: block } figcaption { margin-top: 4px }
-.wide { overflow-x: auto } table { border-collapse: collapse; font-size: .92rem; width: 100%; font-variant-numeric: tabular-nums }
-th { text-align: left; font-weight: 600; white-space: nowrap } th, td { padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top } td.n { white-space: nowrap }
-dl { display: grid; grid-template-columns: minmax(110px, max-content) 1fr; gap: 4px 18px; margin: 12px 0; font-size: .95rem } dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere }
-summary { cursor: pointer; color: var(--accent) } footer { padding: 30px 20px 40px }
-@media (max-width: 560px) { dl { grid-template-columns: 1fr; gap: 0 } dd { margin-bottom: 8px } h1 { font-size: 1.5rem } }
-@media print { nav { display: none } figure, .tile { break-inside: avoid } details { display: none } }'''
+@contextmanager
+def _one_thread(): # Small networks gain nothing from more threads of torch, and lose much on a busy machine
+    n = torch.get_num_threads(); torch.set_num_threads(1)
+    try: yield
+    finally: torch.set_num_threads(n)
 
 # %% ../nbs/46_report.ipynb #714936ae
 def page(
-    run # `Run`, or anything with its attributes
+    run, # `Run`, or anything with its attributes
+    average_voltage:float=None # Average voltage between the empty and the full host, V, for the voltage curve
 ) -> str: # HTML
     "The report of a run as the text of one HTML page"
-    tests = {k: r for k, r in run.test_rows.items() if len(r)}
-    tab = table(run.free_energy, tests) if run.free_energy is not None and tests else pd.DataFrame()
-    sections = {'What was learned': _headline(run, tab), 'Settings and provenance': _settings(run), 'Learning': _learning(run), 'Accuracy': _accuracy(run, tab), 'Landscape': _landscape(run),
-                'Questions and their cost': _questions(run), 'Searches for settings': _searches(run), 'Failures': _failures(run), 'Uncertainty': _uncertainty(run),
-                'Reproducibility': _repeat(run)}
+    tests = {k: r for k, r in run.test_rows.items() if len(r)}; model = run.free_energy
+    tab = table(model, tests) if model is not None and tests else pd.DataFrame(); calibration_, why = calibrated(run) if model is not None else (None, '')
+    try: shown, tiles = phase_section(run, calibration_, average_voltage)
+    except Exception as e: shown, tiles = _lacking('This section', e), []
+    make = {'What was learned': (_headline, run, tab, tiles), 'Settings and provenance': (_settings, run), 'Learning': (_learning, run), 'Accuracy': (_accuracy, run, tab), 'Landscape': (_landscape, run), 'Phases': (lambda: shown,),
+            'Uncertainty': (_uncertainty, run, calibration_, why), 'Questions and their cost': (_questions, run), 'Searches for settings': (_searches, run), 'Failures': (_failures, run), 'Reproducibility': (_repeat, run)}
+    sections = {t: _part('This section', *how) for t, how in make.items()}
     sections = {t: s for t, s in sections.items() if s}
     ids = {t: t.lower().replace(' ', '-') for t in sections}
     nav = ' '.join(f'<a href="#{ids[t]}">{t}</a>' for t in sections)
@@ -227,9 +210,11 @@ def page(
 # %% ../nbs/46_report.ipynb #086eedc4
 def report(
     run, # `Run`, or anything with its attributes
-    path=None # The file; None: `report.html` in the folder of the run
+    path=None, # The file; None: `report.html` in the folder of the run
+    average_voltage:float=None # Average voltage between the empty and the full host, V, for the voltage curve
 ) -> Path: # The file
     "Writes the report of a run as one HTML file that needs nothing else. OSError if it cannot be written"
-    path = Path(run.path)/'report.html' if path is None else Path(path); text = page(run)
+    path = Path(run.path)/'report.html' if path is None else Path(path)
+    with _one_thread(): text = page(run, average_voltage)
     save_file(path, lambda tmp: Path(tmp).write_text(text, encoding='utf-8'))
     return path

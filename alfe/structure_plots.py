@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ordering', 'parity', 'hulls', 'interactions', 'learning', 'scan']
 
-# %% ../nbs/42a_structure_plots.ipynb #b62fed65
+# %% ../nbs/42a_structure_plots.ipynb #d5c764b6
 import numpy as np
 from matplotlib.patches import Circle, Polygon
 from .cluster import diameters
@@ -13,7 +13,7 @@ from .crystal import Supercell, shells
 from .order import OrderParameters
 from .plots import colours, dress, markers, new_axes
 
-# %% ../nbs/42a_structure_plots.ipynb #6d939f61
+# %% ../nbs/42a_structure_plots.ipynb #7797a9eb
 def _content(what, sigma, variant, by): # Cell, and the number of every site: occupation or sublattice
     if by not in ('occupation', 'sublattice'): raise ValueError(f"by must be 'occupation' or 'sublattice', got {by!r}")
     cell = Supercell(what.crystal, what.cell) if isinstance(what, OrderParameters) else what
@@ -26,7 +26,7 @@ def _content(what, sigma, variant, by): # Cell, and the number of every site: oc
     if sigma.shape != (cell.N,) or not np.isin(sigma, (0, 1)).all(): raise ValueError(f"sigma must be {cell.N} numbers 0 or 1, one for each site of the cell")
     return cell, sigma.astype(int)
 
-# %% ../nbs/42a_structure_plots.ipynb #a76bc270
+# %% ../nbs/42a_structure_plots.ipynb #7bd0db83
 def _discs(ax, places, values, radius, names, depth=None, numbers=False): # Draws sites back to front; depth (m,) from 0, behind, to 1
     for i in np.argsort(depth, kind='stable') if depth is not None else range(len(places)):
         v, (x, y) = int(values[i]), places[i]
@@ -43,7 +43,7 @@ def _legend(ax, values, names): # One entry for each occupation that occurs
             ax.plot([], [], 'o', markersize=7, color=colours[1 - v] if v or names[1] != 'vacancy' else 'white', markeredgecolor='.3', label=names[1 - v])
     ax.legend(frameon=False, fontsize=9, loc='lower left', bbox_to_anchor=(0, 1), ncols=2, handletextpad=.2, columnspacing=1, borderpad=0)
 
-# %% ../nbs/42a_structure_plots.ipynb #cb784e07
+# %% ../nbs/42a_structure_plots.ipynb #f872648d
 def _normal(crystal): # (3,) unit normal of the plane of the nearest neighbours; None if they span space
     if crystal.dim == 2: return np.cross(*crystal.lattice[:2])/np.linalg.norm(np.cross(*crystal.lattice[:2]))
     near = shells(crystal, 1.001*max(np.linalg.norm(crystal.lattice, axis=1)))[0][1] @ crystal.lattice
@@ -60,7 +60,7 @@ def _layer_cell(cell, values, flat, at): # (2,3) integers: short vectors of the 
     if area is None: return None
     return np.array([same[1], next(t for t, s in zip(same, sine) if abs(s - area) < 1e-6)])
 
-# %% ../nbs/42a_structure_plots.ipynb #b3f21bf7
+# %% ../nbs/42a_structure_plots.ipynb #7be8824e
 def _plane(crystal): # (3,) normal upwards, distance of nearest sites in the plane and the vector (3,) to one of them, Å: the plane of nearest neighbours, or of the first two primitive vectors
     L, z = crystal.lattice, _normal(crystal); z = np.cross(L[0], L[1])/np.linalg.norm(np.cross(L[0], L[1])) if z is None else z
     if (z*[0, 0, 1]).sum() < 0: z = -z
@@ -83,7 +83,7 @@ def _frame(ax, places, t, numbers): # The cell with edges t (2, 2), from a site 
     first = places[np.linalg.norm(places + t.sum(0)/2, axis=1).argmin()]
     ax.add_patch(Polygon(first + [0*t[0], t[0], t[0] + t[1], t[1]], closed=True, fill=False, edgecolor='k', linewidth=1.6, zorder=1 if numbers else 4))
 
-# %% ../nbs/42a_structure_plots.ipynb #a5217121
+# %% ../nbs/42a_structure_plots.ipynb #2e913a16
 def _view(cell): # Positions in Å -> (x, y, depth): the first vector points right, the third up, seen from slightly right and above
     edges = cell.matrix.T @ cell.crystal.lattice
     q, r = np.linalg.qr(edges.T); q = q*np.sign(np.diag(r)) # a along x, b in the plane of x and y
@@ -105,7 +105,7 @@ def _in_perspective(ax, cell, values, repeat, names, numbers): # A block of cell
     ax.set(xlim=seen[:, 0].min() + np.array([-.3, .3])*near + [0, np.ptp(seen[:, 0])], ylim=seen[:, 1].min() + np.array([-.3, .3])*near + [0, np.ptp(seen[:, 1])], aspect='equal')
     ax.axis('off')
 
-# %% ../nbs/42a_structure_plots.ipynb #7bc17cba
+# %% ../nbs/42a_structure_plots.ipynb #924fda2b
 def ordering(
     what, # `OrderParameters`, or the `Supercell` of a structure
     sigma=None, # (N,) occupations 0 or 1 of the cell's sites; None: a variant of the order parameters
@@ -126,7 +126,7 @@ def ordering(
     if not numbers: _legend(ax, values, names)
     return ax
 
-# %% ../nbs/42a_structure_plots.ipynb #443b8cbc
+# %% ../nbs/42a_structure_plots.ipynb #c2beebab
 def parity(
     fit, # `Fit`
     ax=None # Axes
@@ -140,7 +140,7 @@ def parity(
     ax.plot(ends, ends, color='.3', linewidth=.8, zorder=0); ax.set(xlim=ends, ylim=ends, aspect='equal')
     return dress(ax, 'given energy (meV/site)', 'predicted energy (meV/site)')
 
-# %% ../nbs/42a_structure_plots.ipynb #5788cfff
+# %% ../nbs/42a_structure_plots.ipynb #ab90c70a
 def hulls(
     states, # `GroundStates` of data and expansion, or one `Hull`
     structures, # The structures of the data, with formation energies
@@ -160,7 +160,7 @@ def hulls(
             if len(c): ax.plot(c, 1e3*at.at(c), mark, markersize=9, color=colours[2 if mark == '^' else 3], markeredgecolor='k', markeredgewidth=.6, linestyle='none', label=text)
     return dress(ax, r'composition $x$', 'formation energy (meV/site)')
 
-# %% ../nbs/42a_structure_plots.ipynb #304c21e6
+# %% ../nbs/42a_structure_plots.ipynb #2abd58b0
 def interactions(
     expansion, # `ClusterExpansion`, or a `Fit`, which brings its errors
     error=None, # (n,) standard errors of the ECIs, eV
@@ -178,7 +178,7 @@ def interactions(
                     elinewidth=1, capsize=2, label=text)
     return dress(ax, 'diameter of the cluster (Å)', 'multiplicity × J (meV/site)' if multiplied else 'interaction (meV)')
 
-# %% ../nbs/42a_structure_plots.ipynb #0dbf2925
+# %% ../nbs/42a_structure_plots.ipynb #fb9676b7
 def learning(
     table, # Table with `n`, `rmse_mean`, `rmse_std` (eV/site), from `fitting.learning_curve`; or a dict of tables by name
     ax=None # Axes
@@ -191,7 +191,7 @@ def learning(
     ax.set_ylim(0)
     return dress(ax, 'structures in the fit', 'error, left out (meV/site)')
 
-# %% ../nbs/42a_structure_plots.ipynb #c1390898
+# %% ../nbs/42a_structure_plots.ipynb #00af8b88
 def scan(
     table, # Table of `fitting.choose`
     ax=None # Axes

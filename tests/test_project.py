@@ -103,7 +103,7 @@ def required(ini): return {re.split(r'[<>=!~\[]', o)[0].replace('-', '_') for o 
 
 
 def test_imports_are_declared():
-    assert not foreign_imports(modules, required(cfg.requirements) | {'llvmlite', 'sklearn'})  # numba brings its own llvmlite; scikit-learn is imported as sklearn
+    assert not foreign_imports(modules, required(cfg.requirements) | {'llvmlite', 'sklearn', 'PIL'})  # numba brings its own llvmlite; scikit-learn is imported as sklearn, pillow as PIL
     for code in ['import fastcore.basics', 'from nbdev.showdoc import *', 'def f(): import execnb', 'import ase', 'import pandas', 'class A:\n    def f(self): import nowhere']:
         assert foreign_imports({'x': code}, {'numpy'})
     assert not foreign_imports({'x': 'import os, numpy as np\nfrom numpy.linalg import inv\ndef f(): import ase.io'}, {'numpy'})
