@@ -73,7 +73,7 @@ _happened = {'three phases': 'where three phases meet', 'congruent': 'a congruen
 
 def _field_told(f, ends, zero, doubt): # A sentence about one connected field: its lines of `Diagram.fields` and `Diagram.ends`
     kinds = ['ordered' if o > zero else 'disordered' for o in (f.left_order.iloc[-1], f.right_order.iloc[-1])]; w = f.iloc[(f.right - f.left).to_numpy().argmax()]
-    when = [f"{e.T:.4g} K, the end of the range" if e.what == 'range' else f"{e.T:.4g} ± {max(e.within, .1):.1f} K, {_happened[e.what]} at x = {(e.left + e.right)/2:.3f}" for e in ends.itertuples()]
+    when = [f"{e.T:.4g} K, the end of the range" if e.what == 'range' else f"between {e.T - max(e.within, .1):.1f} and {e.T + max(e.within, .1):.1f} K, {_happened[e.what]} at x = {(e.left + e.right)/2:.3f}" for e in ends.itertuples()]
     return (f"**{' + '.join(kinds)}**{', in doubt' if doubt else ''}: from {when[0]}, to {when[1]}; widest at {w['T']:.4g} K, from x = {_plus(w.left, w.left_se, 4)} to {_plus(w.right, w.right_se, 4)}"
             + (f'; at {(f.members < f.members.max()).sum()} of {len(f)} temperatures not all members have it' if f.members.min() < f.members.max() else ''))
 
@@ -81,7 +81,7 @@ def _line_told(line): # A sentence about the order–disorder line
     if not len(line): return 'no composition loses its order between two of the temperatures'
     top, first = line.iloc[line['T'].argmax()], line.order == 'first'; unsure = int((line.alike < 1).sum())
     what = 'first order' if first.all() else 'second order' if not first.any() else f"first order at x = {', '.join(f'{a:.3g}' for a in line.x[first])}, else second"
-    return (f"order is lost between x = {line.x.min():.3g} and {line.x.max():.3g}, at the latest at {_plus(top['T'], top.error, 1)} K (x = {top.x:.3g}); {what}"
+    return (f"the order–disorder line at {len(line)} compositions between x = {line.x.min():.3g} and {line.x.max():.3g}: the highest of these temperatures is {_plus(top['T'], top.error, 1)} K (x = {top.x:.3g}); {what}"
             + (f'; at {unsure} of {len(line)} compositions members disagree about that' if unsure else ''))
 
 # %% ../nbs/41a_diagram.ipynb #6b5dc3d2
@@ -92,7 +92,7 @@ class Diagram:
     x: np.ndarray        # (n,) compositions
     sections: tuple      # k objects `Phases`, one for each temperature
     fields: pd.DataFrame # Two-phase fields: field (number of the connected field), T (K), left, right, mu (eV/site), their standard errors left_se, right_se, mu_se, `members` that have it, left_order, right_order (|(η1, η2, …)| at the ends)
-    ends: pd.DataFrame   # Of each connected field the `low` and the `high` end: T ± within (K), what happens there, left, right and mu closest to it
+    ends: pd.DataFrame   # Of each connected field the `low` and the `high` end: T, and half the interval in which the search left it, `within` (K, no error bar), what happens there, left, right and mu closest to it
     line: pd.DataFrame   # Order–disorder line of the homogeneous material: x, T, error (K), order ('first' or 'second'), alike (share of members that say so), latent (eV/site), heating, cooling (K)
     spinodal: pd.DataFrame # T (K), x where the curvature of g along the minimum path changes sign
     size: np.ndarray     # (k, n) |(η1, η2, …)| of the homogeneous equilibrium
@@ -100,7 +100,7 @@ class Diagram:
 
     @property
     def doubtful(self) -> set:
-        "Numbers of the connected fields that a tenth of the members do not have, or that are less than twice as wide as the standard error of their width"
+        "Numbers of the connected fields that, on average over temperature, more than a tenth of the members do not have, or that are less than twice as wide as the standard errors of both ends together"
         width = (self.fields.right - self.fields.left)/np.hypot(self.fields.left_se, self.fields.right_se); most = self.fields.members.max()
         by = self.fields.assign(ratio=width, share=self.fields.members/max(most, 1)).groupby('field'); thin, few = by.ratio.median() < 2, by.share.mean() < .9
         return set(thin.index[thin | (few & (most > 0))])

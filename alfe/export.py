@@ -23,7 +23,7 @@ f_k = h_k D^(1 - q_k/2)/size_k
 t = (2x - lo - hi)/(hi - lo), with [lo, hi] the interval
 z = ((x, h_1 D^((1 - q_1)/2), h_2 …, S_1, S_2 …) - center)/scale, where S_i = sum_v w_i ln(1 + exp(v·η/w_i)) over the directions v for each of the widths w_i
 g_i(η) = mixing + sum_{a=1}^{A} theta_a T_a(t) + sum_{b=0}^{B} sum_k theta_{bk} T_b(t) f_k + unit N_i(z) + constant_i
-The T are Chebyshev polynomials; theta holds theta_1 … theta_A, then theta_{01} theta_{02} … theta_{11} …, k running fastest.
+T_a, T_b and T_p are Chebyshev polynomials, T alone is the temperature; theta is that of the member i and holds theta_1 … theta_A, then theta_{01} theta_{02} … theta_{11} …, k running fastest.
 N_i is a network: z becomes ln(1 + exp(W z + b)) in each layer, and N = last·z at the end.
 g is the mean of the members g_i; their standard deviation says how well it is known.
 mixing of kind "free": k_B T max over λ of λ·η - mean_j ln(1 + exp(n λ·Q_j)), where Q_j are the n columns of Q;

@@ -40,7 +40,7 @@ fills = '#E3EEF6', '#FBE3D0' # of disordered and ordered phases
 def _cap(f, e): # (m, 3) T, left and right from the last line of a field, f (3,), to its end e, a line of `Diagram.ends`
     if e.what == 'range': return np.empty((0, 3))
     if e.what == 'three phases': return np.array([[e.T, e.left, e.right]])
-    u = np.linspace(0, 1, 17)[1:]; middle, half = np.interp(u, [0, 1], [f[1:].mean(), (e.left + e.right)/2]), (f[2] - f[1])/2*np.sqrt(1 - u)
+    u = np.linspace(0, 1, 17)[1:]; middle, half = np.interp(u, [0, 1], [f[1:].mean(), (e.left + e.right)/2]), (f[2] - f[1])/2*(1 - u)**(1 if e.what == 'tricritical' else .5)
     return np.c_[f[0] + (e.T - f[0])*u, middle - half, middle + half]
 
 # %% ../nbs/42c_phase_plots.ipynb #b220f6a9
@@ -69,11 +69,11 @@ def _transition(ax, line, outlines): # The order–disorder line with its band: 
         m = line[line['order'] == kind]; m = m[~np.any([Path(o).contains_points(m[['x', 'T']]) for o in outlines] + [m.x < 0], axis=0)]
         if len(m): ax.plot(m.x, m['T'], 'o', color=colours[1], markerfacecolor=face, markersize=4.5, zorder=3.2, label=f'{kind}-order line')
 
-def _branches(table): # [(m, 2)] x and T of the spinodal: each point goes on to the nearest at the next temperature, if that is less than 0.002 for each kelvin away
+def _branches(table): # [(m, 2)] x and T of the spinodal: each point goes on to the nearest at the next temperature, if that is less than 0.0008 for each kelvin away
     done, live, last = [], [], None
     for T, g in table.groupby('T'):
         x = g['x'].to_numpy(); pairs = sorted((abs(b[-1][0] - a), i, j) for i, b in enumerate(live) for j, a in enumerate(x)); used, taken = {}, set()
-        reach, last = 0 if last is None else .002*(T - last), T
+        reach, last = 0 if last is None else .0008*(T - last), T
         for away, i, j in pairs:
             if away < reach and i not in taken and j not in used: used[j] = i; taken.add(i)
         done += [b for i, b in enumerate(live) if i not in taken]; live = [(live[used[j]] if j in used else []) + [(a, T)] for j, a in enumerate(x)]
@@ -95,7 +95,9 @@ def _named(ax, mask, x, T, text): # Writes `text` into each connected part of ma
 # %% ../nbs/42c_phase_plots.ipynb #6e270840
 def _size(d, x, T): # (k, n) |(η₁, η₂, …)| of the homogeneous material on a grid
     size = np.array([np.interp(x, s.x, np.linalg.norm(s.eta[:, 1:], axis=1)) for s in d.sections])
-    return np.array([np.interp(T, d.T, s) for s in size.T]).T
+    out = np.array([np.interp(T, d.T, s) for s in size.T]).T
+    if len(l := d.line.sort_values('x')): out[T[:, None] > np.interp(x, l.x, np.where(l.order == 'first', l['T'], np.inf), np.inf, np.inf)] = 0 # order is lost in a jump
+    return out
 
 def _labelled(ax, d, outlines, names): # Names of all fields that have room for them
     x, T = np.linspace(*ax.get_xlim(), 220), np.linspace(*ax.get_ylim(), 170); grid = np.stack(np.meshgrid(x, T), -1).reshape(-1, 2)
