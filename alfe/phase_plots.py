@@ -69,15 +69,12 @@ def _transition(ax, line, outlines): # The order–disorder line with its band: 
         m = line[line['order'] == kind]; m = m[~np.any([Path(o).contains_points(m[['x', 'T']]) for o in outlines] + [m.x < 0], axis=0)]
         if len(m): ax.plot(m.x, m['T'], 'o', color=colours[1], markerfacecolor=face, markersize=4.5, zorder=3.2, label=f'{kind}-order line')
 
-def _branches(table): # [(m, 2)] x and T of the spinodal: each point goes on to the nearest at the next temperature, if that is less than 0.0008 for each kelvin away
-    done, live, last = [], [], None
-    for T, g in table.groupby('T'):
-        x = g['x'].to_numpy(); pairs = sorted((abs(b[-1][0] - a), i, j) for i, b in enumerate(live) for j, a in enumerate(x)); used, taken = {}, set()
-        reach, last = 0 if last is None else .0008*(T - last), T
-        for away, i, j in pairs:
-            if away < reach and i not in taken and j not in used: used[j] = i; taken.add(i)
-        done += [b for i, b in enumerate(live) if i not in taken]; live = [(live[used[j]] if j in used else []) + [(a, T)] for j, a in enumerate(x)]
-    return [np.array(b) for b in done + live]
+def _branches(d): # [(m, 2)] x and T of the spinodal: of each connected field that is not in doubt its lowest and its highest point; a single one belongs to the nearer end
+    out = []
+    for _, f in d.fields[~d.fields.field.isin(d.doubtful)].sort_values('T').groupby('field'):
+        own = [(r.T, (r.left + r.right)/2, p) for r in f.itertuples() if len(p := d.spinodal.x[(d.spinodal['T'] == r.T) & d.spinodal.x.between(r.left, r.right)])]
+        out += [np.array([(p.min(), T) for T, m, p in own if p.min() < m]), np.array([(p.max(), T) for T, m, p in own if p.max() >= m])]
+    return [b for b in out if len(b)]
 
 # %% ../nbs/42c_phase_plots.ipynb #c3aca0c0
 def _named(ax, mask, x, T, text): # Writes `text` into each connected part of mask (k, n) over the grid T, x in which it fits
@@ -126,7 +123,7 @@ def phase_diagram(
     x, T = np.linspace(*ax.get_xlim(), 400), np.linspace(*ax.get_ylim(), 200); ax.contourf(x, T, _size(d, x, T), [d.zero, np.inf], colors=[fills[1]], zorder=.5)
     every = sorted(set(d.fields.field), key=lambda n: (n in d.doubtful, n)); sure = len(every) - len(d.doubtful)
     outlines = [o for k, n in enumerate(every) if (o := _two_phases(ax, d, n, k in (0, sure))) is not None]
-    for k, b in enumerate(_branches(d.spinodal)): ax.plot(*b.T, color='.35', linewidth=1.1, linestyle=(0, (4, 2)), zorder=2.2, label=None if k else 'spinodal')
+    for k, b in enumerate(_branches(d)): ax.plot(*b.T, color='.35', linewidth=1.1, linestyle=(0, (4, 2)), zorder=2.2, label=None if k else 'spinodal')
     if len(d.line): _transition(ax, d.line, outlines)
     if points is not None: _measured(ax, points)
     dress(ax, label(0), 'temperature (K)'); ax.grid(False); _labelled(ax, d, outlines, names)
