@@ -106,8 +106,8 @@ _ARGUMENTS = dict(
     run=[(['config'], dict(metavar='config.toml', help='the configuration')), (['--folder'], dict(metavar='FOLDER', help='where to keep the run, instead of what the file says')), _ROUNDS],
     resume=[_FOLDER, _ROUNDS], status=[_FOLDER], report=[_FOLDER, _OUTPUT('instead of report.html in the folder')],
     phases=[_FOLDER, (['--T'], dict(type=float, nargs='+', metavar='K', help='temperatures; five over the range, if left out')), (['--csv'], dict(metavar='FILE', help='also write the two-phase fields as a table'))],
-    export=[(['model'], dict(metavar='FOLDER', help='folder of a run, or a model_….npz from one')), (['--to'], dict(required=True, choices=list(KINDS), help='C++ header, JSON, PyTorch (.pt TorchScript, .pt2 torch.export), ONNX')),
-            (['--T'], dict(type=float, metavar='K', help='one temperature of the range; the whole range, if left out')), _OUTPUT('instead of free_energy with the usual ending')])
+    export=[(['model'], dict(metavar='FOLDER|MODEL', help='folder of a run, or a model_….npz from one')), (['--to'], dict(required=True, choices=list(KINDS), help='C++ header, JSON, PyTorch (.pt TorchScript, .pt2 torch.export), ONNX')),
+            (['--T'], dict(type=float, metavar='K', help='one temperature of the range; the whole range, if left out')), _OUTPUT('instead of free_energy with the usual ending'), (['--name'], dict(metavar='NAME', help='C++ namespace; the name of the file, if left out'))])
 _DO = dict(new=_new, fit=fit_command, run=_run, resume=_resume, status=_status, report=_report, phases=phases_command, export=export_command)
 
 def _parser(): # The command line

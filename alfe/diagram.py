@@ -9,6 +9,7 @@ __all__ = ['Diagram', 'diagram']
 from dataclasses import dataclass
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 from .phases import Phases, _View, _equilibrium, _matched, _plus, disordering, phases
 
 # %% ../nbs/41a_diagram.ipynb #631bf349
@@ -125,7 +126,8 @@ def diagram(
     x=None, # (n,) compositions, ascending; None: 65 from 0.0006 to 0.9994, denser towards the ends
     factor:float=1., # By how much the members are moved away from their mean: `Calibration.factor`
     zero:float=None, # From which |(η₁, η₂, …)| on a state counts as ordered; None: a fifth of that of the variants
-    points:int=7 # At most so many points of the order–disorder line; 0: none
+    points:int=7, # At most so many points of the order–disorder line; 0: none
+    progress:bool=True # Show a bar
 ) -> Diagram:
     "The phase diagram of a free energy. ValueError if the model knows one temperature only, or T or x is outside or not ascending"
     if model.T is not None: raise ValueError(f"this free energy knows {model.T:g} K only: train one over a range of temperatures, or take phases(model, order)")
@@ -136,7 +138,7 @@ def diagram(
     if not (x[0] > 0 and x[-1] < 1): raise ValueError(f"x must lie between 0 and 1, not from {x[0]:g} to {x[-1]:g}")
     if T[0] < model.range[0] or T[-1] > model.range[1]: raise ValueError(f"T must lie in the model's range, {model.range[0]:g} to {model.range[1]:g} K, not {T[0]:g} to {T[-1]:g} K")
     zero = .2*np.linalg.norm(order.variants[:, 1:], axis=1).max(initial=.25) if zero is None else zero
-    sections = tuple(phases(model.at(t), order, x, factor) for t in T)
+    sections = tuple(phases(model.at(t), order, x, factor) for t in tqdm(T, 'phase diagram', disable=not progress))
     size = np.array([np.linalg.norm(s.eta[np.searchsorted(s.x, x - 1e-12), 1:], axis=1) for s in sections])
     table = pd.concat([s.fields.assign(T=s.T) for s in sections], ignore_index=True); table.insert(0, 'field', _linked(table, zero))
     spinodal = pd.DataFrame([(s.T, a) for s in sections for a in s.spinodal], columns=['T', 'x'])

@@ -6,7 +6,7 @@
 __all__ = ['FORMULA', 'description', 'to_json', 'to_cpp']
 
 # %% ../nbs/44_export.ipynb #955a94ec
-import json, re
+import hashlib, json, re
 from pathlib import Path
 import numpy as np
 from .core import k_B
@@ -115,10 +115,10 @@ def to_cpp(
 ):
     "Writes a C++17 header without dependencies. TypeError if `model` is no `FreeEnergy`; ValueError if `name` is no C++ name"
     if not re.fullmatch(r'[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*', name): raise ValueError(f"the namespace must be a C++ name such as 'nial_1300K', not {name!r}")
-    D = description(model); A = _arrays(model, D); inner, outer = source(D['mixing']['kind'], model.span is not None); guard = f'ALFE_{name.upper()}_HPP'
+    D = description(model); A = _arrays(model, D); inner, outer = source(D['mixing']['kind'], model.span is not None); literals = ''.join(_literal(k, v) for k, v in A.items()); guard = f'ALFE_{name.upper()}_{hashlib.sha256(literals.encode()).hexdigest()[:8].upper()}_HPP' # two models of one name do not hide each other
     T = f"at {model.T:g} K" if model.span is None else 'from {:g} to {:g} K'.format(*model.range)
     about = [f'Free energy g(η) {T}, and its derivatives: {model.domain.d} order parameters, {model.members} networks in a committee. Written by alfe; do not edit.', '', *_USE[model.span is not None].format(name=name).splitlines(), '', *D['formula']]
-    numbers = _sizes(model, D, A) + ''.join(_literal(k, v) for k, v in A.items())
+    numbers = _sizes(model, D, A) + literals
     text = '\n'.join(f'// {line}'.rstrip() for line in about) + f'\n#ifndef {guard}\n#define {guard}\n' + '#include <cmath>\n#include <cstddef>\n#include <limits>\n' + \
         f'namespace {name} {{\nnamespace detail {{\n{numbers}{inner}}} // namespace detail\n{outer}}} // namespace {name}\n#endif\n'
     Path(path).write_text(text, encoding='utf-8')

@@ -102,7 +102,7 @@ class FreeEnergy:
     def mu_members(self, eta, T=None, outside:str='raise') -> np.ndarray: # (m, ..., d)
         "μ of each member"
         return self._of(eta, T, outside, 1)
-    def thermal_members(self, eta, T, outside:str='raise') -> dict: # `u`, `s`, `heat` (m, ...) and `u_slope` (m, ..., d), eV/site, eV/K/site, k/site
+    def thermal_members(self, eta, T=None, outside:str='raise') -> dict: # `u`, `s`, `heat` (m, ...) and `u_slope` (m, ..., d), eV/site, eV/K/site, k/site
         """Energy, entropy, heat capacity at constant η and slope of the energy, μ − T ∂μ/∂T, of each member.
 
         ValueError for points outside, temperatures outside the range, or a model of one temperature."""
@@ -112,13 +112,13 @@ class FreeEnergy:
         out = {k: np.full((self.members, len(flat), *v.shape[2:]), np.nan) for k, v in here.items()}
         for k, v in here.items(): out[k][:, good] = v - (0 if k == 'u_slope' else empty[k])
         return {k: v.reshape(self.members, *shape, *v.shape[2:]) for k, v in out.items()}
-    def internal_energy(self, eta, T, outside:str='raise') -> np.ndarray: # (...)
+    def internal_energy(self, eta, T=None, outside:str='raise') -> np.ndarray: # (...)
         "Energy g − T ∂g/∂T above that of the empty host, eV/site"
         return self.thermal_members(eta, T, outside)['u'].mean(0)
-    def entropy(self, eta, T, outside:str='raise') -> np.ndarray: # (...)
+    def entropy(self, eta, T=None, outside:str='raise') -> np.ndarray: # (...)
         "Configurational entropy −∂g/∂T, eV/K/site"
         return self.thermal_members(eta, T, outside)['s'].mean(0)
-    def heat_capacity(self, eta, T, outside:str='raise') -> np.ndarray: # (...)
+    def heat_capacity(self, eta, T=None, outside:str='raise') -> np.ndarray: # (...)
         "Configurational heat capacity −T ∂²g/∂T² at constant η, k/site"
         return self.thermal_members(eta, T, outside)['heat'].mean(0)
     def save(self, path):
@@ -153,6 +153,8 @@ def _write(path, head, arrays): # One npz file
 def _read(path): # Head and arrays of a file. FileNotFoundError, ValueError as for `load`
     path = Path(path)
     if not path.exists(): raise FileNotFoundError(f"{path}: there is no such file")
+    if path.is_dir(): raise ValueError(f"{path} is a folder: load one of its model_….npz, or take newest_model({str(path)!r}) of alfe.run_folder")
+    if not zipfile.is_zipfile(path): raise ValueError(f"{path} is not a free energy that alfe has saved, or it is damaged (it is no npz file)")
     try:
         with np.load(path, allow_pickle=False) as z: got = {k: z[k] for k in z.files}
         head = json.loads(str(got.pop('head')))

@@ -24,6 +24,7 @@ def local(
     "A function of points (n, d) and order (1 or 2) that gives g (n,), μ (n, d) and, of order 2, H (n, d, d), eV/site. ValueError for a range of temperatures"
     if not isinstance(model, FreeEnergy): return lambda eta, order: tuple(f(eta) for f in (model.g, model.mu, *([model.hessian] if order > 1 else [])))
     if model.span is not None: raise ValueError("a phase field has one temperature: give model.at(T)")
+    if member is not None and member not in range(model.members): raise ValueError(f"member must be None or a number from 0 to {model.members - 1}, not {member!r}")
     who = slice(None) if member is None else slice(member, member + 1); params = {k: v[who] for k, v in model.params.items()}
     def at(eta, order):
         inside = model.domain.distance(eta) > 0
@@ -37,7 +38,7 @@ def local(
 @dataclass(frozen=True, eq=False)
 class PhaseField:
     "What evolves and how. ValueError if shapes or signs do not fit"
-    local: object         # Function of points and order, from `local`
+    local: object         # `FreeEnergy` of one temperature, or a function of points and order, from `local`
     shape: tuple          # Grid points along each of 1 to 3 axes
     size: tuple           # Periods along them, nm
     kappa: tuple          # (d,) gradient energies κ, eV nm²/site
@@ -48,6 +49,9 @@ class PhaseField:
     tol: float = 1e-3     # Relative error to which the equations of a step with H are solved
 
     def __post_init__(self):
+        for name in ('shape', 'size', 'kappa', 'mobility'):
+            if np.ndim(getattr(self, name)) != 1: raise ValueError(f"{name} must have one entry for each {'axis' if name in ('shape', 'size') else 'field'}, not {getattr(self, name)!r}")
+        if isinstance(self.local, FreeEnergy): object.__setattr__(self, 'local', local(self.local))
         d = len(self.kappa); S = np.zeros(d) if self.stiffness is None else np.asarray(self.stiffness, float)
         if not 1 <= len(self.shape) <= 3 or len(self.size) != len(self.shape): raise ValueError(f"shape and size need 1 to 3 entries each, not {self.shape} and {self.size}")
         if len(self.mobility) != d or S.shape != (d,): raise ValueError(f"kappa, mobility and stiffness need one entry for each of the same fields, not {self.kappa}, {self.mobility}, {self.stiffness}")
@@ -102,6 +106,7 @@ def start(
     eta = torch.tensor(np.asarray(eta), dtype=torch.float64); want = (len(field.kappa), *field.shape)
     if eta.shape != want: raise ValueError(f"the fields must have the shape {want}, not {tuple(eta.shape)}")
     _, energy, parts = _measured(field, eta)
+    if not torch.isfinite(eta).all(): raise ValueError("the fields must be finite numbers")
     if not np.isfinite(energy): raise ValueError("some points of the grid are outside the domain of the free energy: begin with smaller deviations")
     return State(eta, 0., dt, 0, 0, energy, parts)
 

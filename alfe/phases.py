@@ -249,6 +249,7 @@ def voltage_curve(
     average:float # Average voltage V̄ between the empty and the full host, V
 ) -> pd.DataFrame: # x, mu, mu_se (eV), V, V_se (V), order (norm of the order parameters)
     "Voltage of the equilibrium against composition, with the spread of the committee; the `_se` are NaN for a committee of one"
+    if not hasattr(found, 'mu_members'): raise TypeError(f"give what phases(model, order) found, not {type(found).__name__}")
     nan = np.full(len(found.x), np.nan); each = average - (found.mu_members - found.step[1:, None])
     return pd.DataFrame(dict(x=found.x, mu=found.mu, mu_se=_sd(found.mu_members) if len(each) else nan, V=average - (found.mu - found.step[0]),
                              V_se=_sd(each) if len(each) else nan, order=np.linalg.norm(found.eta[:, 1:], axis=1)))

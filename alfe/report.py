@@ -215,6 +215,7 @@ def report(
 ) -> Path: # The file
     "Writes the report of a run as one HTML file that needs nothing else. OSError if it cannot be written"
     path = Path(run.path)/'report.html' if path is None else Path(path)
+    if path.is_dir() or not path.parent.is_dir(): raise FileNotFoundError(f"{path} is a folder: give a file" if path.is_dir() else f"{path.parent}: there is no such folder")
     with _one_thread(): text = page(run, average_voltage)
     save_file(path, lambda tmp: Path(tmp).write_text(text, encoding='utf-8'))
     return path

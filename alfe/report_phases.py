@@ -68,7 +68,7 @@ def _hulls(sections): # Figure of the hulls at some temperatures
 # %% ../nbs/45c_report_phases.ipynb #95ca03ee
 def _range(model, order, factor, average): # HTML and tiles over a range of temperatures
     text, figures, tiles, top = _ordering(model, order, factor); lo, hi = model.range; top = min(lo + 1.1*(top - lo), hi) # above that is little to see
-    found = diagram(model, order, np.r_[np.linspace(lo, top, 6 - (top < hi)), [hi]*(top < hi)], _X, factor, points=2); some = [found.sections[i] for i in (0, 2, -1)]
+    found = diagram(model, order, np.r_[np.linspace(lo, top, 6 - (top < hi)), [hi]*(top < hi)], _X, factor, points=2, progress=False); some = [found.sections[i] for i in (0, 2, -1)]
     first = _figure(lambda: phase_plots.phase_diagram(found), 'Phase diagram of the learned free energy. Bands are one standard deviation of the calibrated committee. It was made at six temperatures; between them lines are drawn through.')
     return f'<div class="whole">{first}</div>' + text + _figures(*figures, _hulls(some), _entropy(model, some), *_voltage(some, average)) + '<details><summary>All two-phase fields</summary>' + _told(found.sections) + '</details>', tiles
 

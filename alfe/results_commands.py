@@ -6,6 +6,7 @@
 __all__ = ['KINDS', 'phases_command', 'export_command']
 
 # %% ../nbs/50e_results_commands.ipynb #d77f4776
+import re
 from pathlib import Path
 from .from_file import run_of
 from .run_folder import found, newest_model
@@ -42,6 +43,8 @@ def phases_command(
     print('two-phase fields:', *_field_lines(table), sep='\n')
     for line in (*(f'order is lost: {d!r}' for d in ordering), *(f'order-disorder temperature: {w}' for w in lacking.values())): print(line)
     if V: print(f"voltage at {T[0]:g} K: " + ', '.join(f'{v:.3f} V at x = {x:g}' for x, v in list(zip(V['x'], V['V'][f'{T[0]:g}']))[1::4]))
+    if model.T is not None: print(f'no order-disorder temperature: this run knows {model.T:g} K only')
+    if not V: print('no voltage: set average_voltage in [system] of config.toml')
     print(f'standard errors: spread of {model.members} networks, ' + (f'times {factor:.2f} by the rows that each of them left out' if calibration else f'not calibrated ({why})'))
     if a.csv: table.to_csv(a.csv, index=False); print(f'written: {a.csv}')
     disorder = [{k: getattr(d, k) for k in ('x', 'T', 'error', 'order', 'latent', 'latent_error', 'jump', 'heating', 'cooling')} for d in ordering]
@@ -62,24 +65,29 @@ def _program(model, path): # Writes g, μ and H as TorchScript, torch.export pro
         elif path.suffix == '.onnx': torch.onnx.export(module, x, path, dynamo=True, dynamic_shapes=shapes, verbose=False, **names)
         else: torch.export.save(torch.export.export(module, x, dynamic_shapes=shapes), path)
 
-def _written(model, kind, path): # Writes the file
+def _namespace(path, name=None): # C++ namespace: the name, or what the file is called
+    return name or re.sub(r'^(?![A-Za-z])', 'g_', re.sub(r'[^A-Za-z0-9]+', '_', path.stem).strip('_'))
+
+def _written(model, kind, path, name=None): # Writes the file
     if kind in ('torch', 'onnx'):
         try: _program(model, path)
         except ImportError as e: raise ValueError(f"--to {kind} needs the package {e.name}: pip install 'alfe[onnx]'") from e
         return
     from alfe import export
-    (export.to_cpp if kind == 'cpp' else export.to_json)(model, path)
+    export.to_cpp(model, path, _namespace(path, name)) if kind == 'cpp' else export.to_json(model, path)
 
 # %% ../nbs/50e_results_commands.ipynb #0178dcdf
 def export_command(
-    a # `model` (folder of a run or .npz file), `to` (a key of `KINDS`), `T` (K or None), `output` (file or None)
+    a # `model` (folder of a run or .npz file), `to` (a key of `KINDS`), `T` (K or None), `output` (file or None), `name` (C++ namespace or None)
 ) -> dict: # Plain values
     "Writes a free energy for another program. FileNotFoundError or ValueError if there is no model, or it knows nothing of the temperature"
     model = newest_model(a.model); model = model if a.T is None else model.at(a.T); low, high = model.range
     path = Path(a.output or 'free_energy' + KINDS[a.to])
     if a.to in ('torch', 'onnx') and path.suffix not in ((KINDS[a.to], '.pt2') if a.to == 'torch' else ('.onnx',)): raise ValueError(f"{path}: for --to {a.to} the file ends in {'.pt (TorchScript) or .pt2 (torch.export)' if a.to == 'torch' else '.onnx'}")
+    if a.to in ('cpp', 'json') and path.suffix not in (('.json',) if a.to == 'json' else ('.hpp', '.h', '.hh', '.hxx')): raise ValueError(f"{path}: for --to {a.to} the file ends in {KINDS[a.to]}")
+    if a.name and a.to != 'cpp': raise ValueError('--name is the C++ namespace, and goes with --to cpp')
     if not path.parent.is_dir(): raise FileNotFoundError(f'{path.parent}: there is no such folder')
-    _written(model, a.to, path)
+    _written(model, a.to, path, a.name)
     where = f'{low:g} K' if low == high else f'{low:g} to {high:g} K'
-    print(f'{path}: free energy at {where}, {model.domain.d} order parameters, {path.stat().st_size/1e3:.0f} kB')
+    print(f'{path}: free energy at {where}, {model.domain.d} order parameters, {path.stat().st_size/1e3:.0f} kB' + (f'; namespace {_namespace(path, a.name)}' if a.to == 'cpp' else ''))
     return dict(model=str(a.model), to=a.to, T=low if low == high else [low, high], order_parameters=model.domain.d, file=str(path), bytes=path.stat().st_size)

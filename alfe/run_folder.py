@@ -52,6 +52,7 @@ def found(
         own = f'; its run is in {_said(read_config(folder), folder)}' if folder.suffix == '.toml' else ''
         raise ValueError(f'{folder} is a file, and this takes the folder of a run{own}')
     lack = [n for n in ('config.toml', 'store.sqlite') if not (folder/n).is_file()]
+    if lack == ['config.toml']: raise FileNotFoundError(f'{folder} holds a run that was made from Python (it has no config.toml): status, phases and report need the script that made it, `Run(...)` with the same settings; `alfe export {folder}` works without')
     if lack: raise FileNotFoundError(f'{folder} is not the folder of a run: it has no {" and no ".join(lack)}; begin one with `alfe run config.toml --folder {folder}`')
     return read_config(folder/'config.toml'), folder
 
