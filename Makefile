@@ -19,6 +19,7 @@ help:           ## this list
 
 demo: $(READY)  ## learn the free energy of LixCoO2, and write the report
 	$(BIN)/alfe run configs/lco.toml
+	@echo "alfe in this shell: . $(BIN)/activate"
 
 test: $(READY)  ## every test: the notebooks, the export, the documentation, the processes
 	$(BIN)/python -m pytest $(ARGS)

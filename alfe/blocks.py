@@ -81,7 +81,7 @@ def estimates(
     "Slopes, curvatures, energy, heat capacity and their standard errors. What needs the inverse of the covariance is NaN where that is singular"
     d = len(phi); z, se = mean.mean(0), np.sqrt(long_run(mean)/len(mean))
     C, Cs = _without_one(mean, cov); H = H_se = np.full((d, d), np.nan); heat = heat_se = np.full(d + 1, np.nan)
-    if np.linalg.cond(C[:d, :d]) < 1e10:
+    if np.linalg.cond(C[:d, :d]) < 1e10 and np.linalg.cond(Cs[:, :d, :d]).max() < 1e12: # nor may all movement be in one block
         H, H_se = _jackknife(_curvature(C, phi, T, N), _curvature(Cs, phi, T, N))
         heat, heat_se = _jackknife(_thermal(C, T, N), _thermal(Cs, T, N))
     cross, cross_se = _jackknife(C[d, :d], Cs[:, d, :d])

@@ -21,12 +21,18 @@ def _shown(run): # The history of a run as text
     h = run.history
     if not len(h): return 'no round is complete yet'
     return compact(h).drop(columns='seconds').to_string(formatters={'sweeps': '{:,.0f}'.format}) \
-        + '\nErrors of mu0 / of the ordering slopes: root mean squares in meV/site; on new rows, of the model that had not seen them.'
+        + '\nErrors of mu0 / of the ordering slopes: root mean squares in meV/site; on new rows, of the model that had not seen them.' + _lost(run)
+
+def _lost(run): # Why rows have failed, empty if none has
+    import re
+    from collections import Counter
+    rows = run.rows; kinds = Counter(re.sub(r'[-+]?\d[\d.e+-]*', '…', n) or 'not finite' for n in rows.note[~rows.ok])
+    return ''.join(f'\n{k} failed: {n}' for n, k in kinds.most_common(5))
 
 def _line(run, r): # Round r in one line
     from alfe.metrics import compact
     h, by = compact(run.history).loc[r], list(run.rows.by[run.rows.round == r]); errors = ', '.join(f'{k} {v}' for k, v in h.items() if isinstance(v, str))
-    return f"round {r}: {h['rows']} rows, {h['failed']} failed; errors {errors or 'unknown'}; asked " + ', '.join(f'{k} {by.count(k)}' for k in dict.fromkeys(by)) + _search(run, r)
+    return f"round {r}: {h['new']} new rows, {h['failed']} failed, {h['rows']} in all; errors of mu0 / ordering slopes, meV/site: {errors or 'unknown'}; asked " + ', '.join(f'{k} {by.count(k)}' for k in dict.fromkeys(by)) + _search(run, r)
 
 def _search(run, r): # What the search for hyperparameters of round r has brought, if there was one
     t = run.trials; t = t[(t['round'] == r) & t['score'].notna()] if len(t) else t
@@ -34,6 +40,7 @@ def _search(run, r): # What the search for hyperparameters of round r has brough
 
 def _rounds(run, rounds): # All rounds. Where no bar can be shown, each is told in a line when it is done
     if sys.stderr.isatty(): run.loop(rounds); return # with a bar
+    if not len(run.history): print('measuring test rows and the first round', flush=True)
     while (n := len(run.history)) < rounds:
         run.loop(n + 1)
         if len(run.history) == n: return # a rule has ended the run, or it waits for answers
@@ -57,7 +64,7 @@ def _go(config, folder, rounds): # Runs, and writes the report
     run = run_of(config, folder); print(_headline(run, folder))
     try: _rounds(run, config['run']['rounds'] if rounds is None else rounds)
     except (ValueError, TypeError) as e: raise RuntimeError(f'the run failed: {e}') from e
-    print(_shown(run)); page = report(run, average_voltage=config['system'].get('average_voltage')); print(f'report: {page}')
+    print(_shown(run)); page = report(run, average_voltage=config['system'].get('average_voltage')); print(f'report: {page}; open it in a browser\nnext: alfe phases {folder}; alfe export {folder} --to cpp')
     return _status_of(run, folder) | dict(report=str(page))
 
 # %% ../nbs/51_cli.ipynb #4fe6e9ed

@@ -178,7 +178,9 @@ def fit_command(
     save_file(folder/'material.json', lambda tmp: expansion.save(tmp))
     save_file(folder/'structures.json', lambda tmp: save_structures(tmp, every, source=Path(a.structures).name, host=Path(a.host).name, occupied=a.occupied, empty=a.empty))
     fit_report(folder/'fit.html', fit, table, states, every, refused, learning, orders, (a.occupied, a.empty or 'vacancy'), {'command': a.words} | files)
-    facts = _facts(fit, states, every, refused, orders, expansion); print(*_summary(facts), sep='\n'); own = _next(a, folder, expansion, orderings)
+    facts = _facts(fit, states, every, refused, orders, expansion); E = [s.energy for s in structures]; print(f'formation energies from {1e3*min(E):.1f} to {1e3*max(E):.1f} meV/site')
+    if max(map(abs, E)) > 1: print(f"note: they reach {max(map(abs, E)):.3g} eV/site: is {a.formation or a.energy!r} an energy in eV, of the whole cell, and not per atom or in meV?")
+    print(*_summary(facts), sep='\n'); own = _next(a, folder, expansion, orderings)
     return dict(folder=str(folder), **facts, run=own and str(own), next=f'alfe run {own}' if own else None)
 
 def _next(a, folder, expansion, orderings): # Writes run.toml, and says how to go on; the file, or None

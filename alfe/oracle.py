@@ -238,14 +238,20 @@ class ByCSV:
     chunk: int = 10**9 # Points in one file: by default all of a round
 
     def __call__(self, points, T, seeds, mu=None, start=None) -> Rows:
-        "The answers, if they are there. Raises `Waiting` if not, ValueError if they are not in order"
+        "The answers, if they are there. Raises `Waiting`, with the reason, if they are not, or not in order"
         points = np.asarray(points, float); folder = Path(self.folder)
         if not len(points): return Rows.empty(points.shape[1])
         name = hashlib.sha256(f'{points.tolist()}{np.asarray(T).tolist()}{list(map(int, seeds))}'.encode()).hexdigest()[:8]
         ask, answer = folder/f'ask-{name}.csv', folder/f'answer-{name}.csv'
-        if answer.exists(): return tell_csv(answer, points.shape[1], len(points)).replace(asked=points)
+        if answer.exists(): return self._told(answer, points, np.broadcast_to(np.asarray(T, float), len(points)))
         if not ask.exists(): folder.mkdir(parents=True, exist_ok=True); ask_csv(ask, points, T, seeds, mu)
-        raise Waiting(f'{len(points)} points are asked for in {ask}; put the answers in {answer.name} beside it, and run again')
+        raise Waiting(f"{len(points)} point{'s are' if len(points) > 1 else ' is'} asked for in {ask}; put the answers in {answer.name} beside it, and run again")
+
+    def _told(self, answer, points, T): # The rows of an answer; one that is not in order is awaited again, mended
+        try: rows = tell_csv(answer, points.shape[1], len(points))
+        except ValueError as e: raise Waiting(f'the answer can not be used: {e}; mend {answer} and run again') from e
+        if (bad := np.flatnonzero(np.abs(rows.T - T) > .01)).size: raise Waiting(f'the answer can not be used: {answer} has {rows.T[bad[0]]:g} K in row {bad[0] + 1}, and {T[bad[0]]:g} K was asked for; mend it and run again')
+        return rows.replace(asked=points)
 
 def by_csv(
     folder # Where the files are exchanged; made if it is not there

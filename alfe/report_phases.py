@@ -21,7 +21,7 @@ def _told(sections): # Two-phase fields as a table for people
     if not len(t): return '<p>No two-phase fields: the material is homogeneous at every composition.</p>'
     shown = t[['T']].assign(T=[f'{T:.4g}' for T in t['T']]); shown.columns = ['T, K']
     shown['from x'] = plus(t.left, t.left_se, 4); shown['to x'] = plus(t.right, t.right_se, 4); shown['μ, meV'] = plus(1e3*t.mu, 1e3*t.mu_se, 1)
-    return _table(shown.assign(phases=t.left_phase + ' + ' + t.right_phase), 'Two phases are in equilibrium between the ends of each line, at the same chemical potential μ, the slope of their common tangent. ± is the standard deviation of the calibrated committee.')
+    return _table(shown.assign(phases=t.left_phase + ' + ' + t.right_phase), 'Two phases are in equilibrium between the ends of each line, at the same chemical potential μ, the slope of their common tangent. ± is the standard deviation of the committee, see below.')
 
 def _voltage(found, average): # Figures of the voltage, none without an average voltage
     if average is None: return []
@@ -69,7 +69,7 @@ def _hulls(sections): # Figure of the hulls at some temperatures
 def _range(model, order, factor, average): # HTML and tiles over a range of temperatures
     text, figures, tiles, top = _ordering(model, order, factor); lo, hi = model.range; top = min(lo + 1.1*(top - lo), hi) # above that is little to see
     found = diagram(model, order, np.r_[np.linspace(lo, top, 6 - (top < hi)), [hi]*(top < hi)], _X, factor, points=2, progress=False); some = [found.sections[i] for i in (0, 2, -1)]
-    first = _figure(lambda: phase_plots.phase_diagram(found), 'Phase diagram of the learned free energy. Bands are one standard deviation of the calibrated committee. It was made at six temperatures; between them lines are drawn through.')
+    first = _figure(lambda: phase_plots.phase_diagram(found), 'Phase diagram of the learned free energy. Bands are one standard deviation of the committee, see below. It was made at six temperatures; between them lines are drawn through.')
     return f'<div class="whole">{first}</div>' + text + _figures(*figures, _hulls(some), _entropy(model, some), *_voltage(some, average)) + '<details><summary>All two-phase fields</summary>' + _told(found.sections) + '</details>', tiles
 
 def phase_section(
@@ -81,7 +81,7 @@ def phase_section(
     model, order = run.free_energy, run.system.order
     if model is None: return '<p>No model has been fitted yet.</p>', []
     html, tiles = (_one if model.T is not None else _range)(model, order, 1. if calibration is None else calibration.factor, average_voltage)
-    how = 'as it is; too few rows were left out to calibrate it' if calibration is None else f'times {calibration.factor:.2f}, by the rows that its members left out'
+    how = 'as it is, not calibrated' if calibration is None else f'times {calibration.factor:.2f}, by the rows that its members left out'
     return html + f'<p class="note">Uncertainties: spread of the committee {how}.</p>', tiles
 
 # %% ../nbs/45c_report_phases.ipynb #4e0ef1b0

@@ -40,6 +40,7 @@ def phases_command(
     sections = [phases(model.at(t), order, factor=factor) for t in T]; table = field_table(sections)
     ordering, lacking = transitions(model, order, factor) if model.T is None and order.d > 1 else ([], {})
     V = _voltages(sections, config['system'].get('average_voltage'))
+    off = model.notes.get('validation', {}); print('errors of the model on rows left out: ' + (', '.join(f"{1e3*v:.3g} meV/site ({dict(mu0='mu0', mu_order='ordering slopes').get(k, k)})" for k, v in off.items()) or 'unknown'))
     print('two-phase fields:', *_field_lines(table), sep='\n')
     for line in (*(f'order is lost: {d!r}' for d in ordering), *(f'order-disorder temperature: {w}' for w in lacking.values())): print(line)
     if V: print(f"voltage at {T[0]:g} K: " + ', '.join(f'{v:.3f} V at x = {x:g}' for x, v in list(zip(V['x'], V['V'][f'{T[0]:g}']))[1::4]))

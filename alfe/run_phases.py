@@ -16,9 +16,11 @@ def calibrated(
     run # `Run`, or anything with `rows`, `free_energy` and `system`
 ) -> tuple: # `Calibration` or None, and why there is none
     "The calibration of the newest model by the rows that its members left out"
-    rows = run.rows
-    try: return calibrate(held_out(run.free_energy, rows[rows.ok]), run.system.order), ''
-    except ValueError as e: return None, str(e)
+    rows, why = run.rows, []
+    for r in sorted(set(rows.round.tolist()))[:-3:-1]: # a round that is being measured has trained no model yet
+        try: return calibrate(held_out(run.free_energy, rows[rows.ok & (rows.round <= r)]), run.system.order), ''
+        except ValueError as e: why.append(str(e))
+    return None, next((w for w in why if 'other rows' not in w), *why[:1] or ['there are no rows'])
 
 # %% ../nbs/45a_run_phases.ipynb #6329b9ba
 def temperatures_of(

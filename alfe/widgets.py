@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import Callable
 import numpy as np
 import pandas as pd
+import matplotlib
 import matplotlib.pyplot as plt
 import ipywidgets as widgets
 from .core import Rows
@@ -29,7 +30,9 @@ class Panel:
     pick: Callable = None # (values, axes number, x, y) -> values that a click there sets
 
     def __post_init__(self):
-        with plt.ioff(): self.figure = plt.figure(figsize=self.size)
+        was = plt.isinteractive(); matplotlib.interactive(False) # else a figure would be shown at once, and twice
+        try: self.figure = plt.figure(figsize=self.size)
+        finally: matplotlib.interactive(was)
         live = isinstance(self.figure.canvas, widgets.DOMWidget); self.shown = None
         if not live: plt.close(self.figure)
         self.picture, self.text = self.figure.canvas if live else widgets.Image(format='png', layout=dict(max_width='100%', height='auto', object_fit='contain', align_self='flex-start')), widgets.HTML()
