@@ -73,6 +73,8 @@ def _run(a): return _go(*claim(a.config, a.folder), a.rounds)
 def _resume(a): return _go(*found(a.folder), a.rounds)
 def _status(a): # Reads without the lock
     config, folder = found(a.folder); run = run_of(config, folder)
+    with run._read() as s: tests = len(s.points('test', 0))
+    print(f"{len(run.history)} of {config['run']['rounds']} rounds; {len(run.rows)} rows and {tests} test rows measured")
     print(*run.status().splitlines()[:2], _shown(run), sep='\n'); (why := run.finished()) and print(f'The run has ended: {why}')
     return _status_of(run, folder)
 def _report(a):
