@@ -29,7 +29,7 @@ def _headline(run, tab, phase_tiles): # What was learned, in numbers
     tests = run.test_rows.values(); slow = int((rows.ok & ~rows.converged).sum()); sweeps = rows.sweeps.sum() + sum(r.sweeps.sum() for r in tests)
     seconds = run.history['seconds'].sum(); amount, unit = next((seconds/k, u) for k, u in ((3600, 'h'), (60, 'min'), (1, 's')) if seconds >= 2*k or k == 1)
     cost = [(f'{len(rows):,}', 'rows', f'{int((~rows.ok).sum())} failed, {slow} not settled' if rows.sweeps.any() else f'{int((~rows.ok).sum())} failed'), (f'{sweeps:,.0f}', 'sweeps', 'attempted flips per site, all rows and test rows'),
-            (f'{amount:.0f} <small>{unit}</small>', 'of computing', f'{len(run.history)} rounds, without the test rows')]
+            (f'{amount:.0f} <small>{unit}</small>', 'of computing', f"{len(run.history)} round{'s'*(len(run.history) != 1)}, without the test rows")]
     name, learned = dict(mu0='μ₀', mu_order=_slopes(rows.d)), []
     for region in dict.fromkeys(tab.index.get_level_values(0)) if len(tab) else ():
         numbers = '<br>'.join(f'{l.rmse:.2g} <small>meV in {name[k]}</small>' for k, l in tab.loc[region].iterrows())
@@ -54,7 +54,7 @@ def _settings(run): # What was set, and where the energies come from
     s, e = run.system, getattr(run.system, 'expansion', None)
     flat = pd.json_normalize(run.settings).iloc[0].items() if run.settings else []
     source = [('expansion', e.name), ('reference', e.reference), ('provenance', e.provenance)] if e is not None else []
-    return _pairs([('system', s.name), ('temperature', _temperature(run)), *([('temperatures of a round', run.temperatures)] if np.ndim(run.T) else []), ('order parameters', repr(s.order)), ('domain', repr(s.domain)), *source]) \
+    return _pairs([('system', s.name), ('temperature', _temperature(run)), *([('temperatures of a round', run.temperatures)] if np.ndim(run.T) else []), ('order parameters', repr(s.order)), ('domain', f'{s.domain.d} dimensions, {len(s.domain.b)} walls'), *source]) \
         + '<details><summary>All settings</summary>' + _pairs(flat) + '</details>'
 
 # %% ../nbs/46_report.ipynb #1504ed09
@@ -75,7 +75,7 @@ def _accuracy(run, tab): # Errors by region, measured against learned
     if not len(tab): return '<p>The run has no test rows; errors on rows that trained the model would flatter it.</p>'
     shown = tab.reset_index().rename(columns=dict(plus_minus='±', beyond_noise='beyond noise', worst='largest'))
     shown['component'] = shown['component'].replace({'mu0': 'μ₀', 'mu_order': _slopes(run.rows.d)})
-    d = run.rows.d; parts = {'μ₀': [0], 'the ordering slopes': list(range(1, d))}
+    d = run.rows.d; parts = {'μ₀': [0], 'ordering slopes': list(range(1, d))}
     return _table(shown, 'All in meV per site. “Noise” is the root mean square standard error of the test rows; “beyond noise” is the error with the noise taken off.') \
         + _figures(*(_figure(lambda k=k: plots.parity(run.free_energy, run.test_rows, k), f'Learned against measured {name}, test rows.') for name, k in parts.items() if k))
 
@@ -88,7 +88,8 @@ def _landscape(run): # g and μ along lines, the map, the minimum path
     figures = [(lambda: plots.g_profile(model, straight), 'Free energy without net order, zero at the centre of the domain. The band is one standard deviation of the committee.'),
                (lambda: plots.mu_profile(model, straight), 'Exchange chemical potential without net order.')]
     if order.d > 1 and len(order.variants):
-        path = minimum_path(model, order, domain, np.linspace(.02, .98, 121)); i = 1 + int(np.argmax(np.abs(directions(order)[0])))
+        middle = float(order.variants[0, 0]); near = np.linspace(max(middle - .06, .02), min(middle + .06, .98), 61) # order may be narrow
+        path = minimum_path(model, order, domain, np.unique(np.r_[np.linspace(.02, .98, 121), near].round(6))); i = 1 + int(np.argmax(np.abs(directions(order)[0])))
         across = plots.line(domain, i, order.variants[0]*(np.arange(order.d) == 0))
         figures += [(lambda: plots.g_profile(model, across, i, relative=True), 'What order gains: free energy along one order parameter at the composition of the ordered variant, relative to no net order.'),
                     (lambda: plots.mu_profile(model, across, i, i), 'Slope along the same line.'),
