@@ -155,13 +155,13 @@ def g_profile(
     name:str=None, # Entry in the legend
     ax=None # Axes
 ): # `ax`
-    "Free energy along `points`, with the committee's standard deviation as a band (not for differences)"
+    "Free energy along `points`, with the committee's standard deviation as a band"
     ax = new_axes(ax); points = np.asarray(points, float); n = len(ax.lines)
-    g = 1e3*(model.g(points) - (model.g(disordered(points)) if relative else 0))
+    of = lambda f: 1e3*(f(points) - (f(disordered(points)) if relative else 0)); g = of(model.g)
     ax.plot(points[:, axis], g, color=colours[n % 8], linewidth=1.6, label=name)
-    if not relative:
-        std = 1e3*model.std(points)
-        ax.fill_between(points[:, axis], g - std, g + std, color=colours[n % 8], alpha=.25, linewidth=0)
+    if not relative: std = 1e3*model.std(points)
+    else: std = of(model.g_members).std(0, ddof=1) if getattr(model, 'members', 1) > 1 and hasattr(model, 'g_members') else np.full(len(g), np.nan) # members err alike: less than g itself
+    ax.fill_between(points[:, axis], g - std, g + std, color=colours[n % 8], alpha=.25, linewidth=0)
     return dress(ax, label(axis), r'$g(\eta) - g(x, 0)$ (meV/site)' if relative else '$g$ (meV/site)')
 
 # %% ../nbs/42_plots.ipynb #e2b09086
