@@ -24,10 +24,8 @@ def _shown(run): # The history of a run as text
         + '\nErrors of mu0 / of the ordering slopes: root mean squares in meV/site; on new rows, of the model that had not seen them.' + _lost(run)
 
 def _lost(run): # Why rows have failed, empty if none has
-    import re
-    from collections import Counter
-    rows = run.rows; kinds = Counter(re.sub(r'[-+]?\d[\d.e+-]*', '…', n) or 'not finite' for n in rows.note[~rows.ok])
-    return ''.join(f'\n{k} failed: {n}' for n, k in kinds.most_common(5))
+    from alfe.metrics import _reasons
+    return ''.join(f'\n{k} failed: {n}' for n, k in _reasons(run.rows)[0].value_counts().head(5).items())
 
 def _line(run, r): # Round r in one line
     from alfe.metrics import compact

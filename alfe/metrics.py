@@ -75,6 +75,11 @@ def by_criterion(
                      **{f'{k} {word}': pooled(what, k) for word, what in (('found', 'before'), ('left', 'after')) for k in ('mu0', 'mu_order')}}
     return pd.DataFrame.from_dict(out, orient='index').rename_axis('criterion')
 
+# %% ../nbs/40_metrics.ipynb #a0c0de02
+def _reasons(rows): # Of the failed rows the kind of the reason, and the reason (Series)
+    note = rows.note[~rows.ok]; reason = pd.Series(np.where(note == '', 'not finite', note).astype(str), dtype=object)
+    return reason.str.replace(r'[-+]?\d[\d.e+-]*', '…', regex=True), reason
+
 # %% ../nbs/40_metrics.ipynb #efdabe1f
 def calibration(
     model, # `FreeEnergy`

@@ -16,7 +16,7 @@ import torch
 from . import asking_plots, plots
 from . import __version__
 from .calibration import coverage, unseen
-from .metrics import by_criterion, calibration, compact, misfits, table
+from .metrics import _reasons, by_criterion, calibration, compact, misfits, table
 from .minima import directions, minimum_path
 from .report_parts import _figure, _figures, _lacking, _pairs, _part, _slopes, _style, _table, _text
 from .report_phases import landscape_film, phase_section
@@ -131,8 +131,8 @@ def _searches(run): # Searches for better settings, empty if there were none
 def _failures(run): # Failed rows with their reasons
     rows = run.rows; bad = rows[~rows.ok]
     if not len(bad): return f'<p>None of the {len(rows):,} rows failed.</p>'
-    reason = pd.Series(np.where(bad.note == '', 'not finite', bad.note).astype(str))
-    frame = pd.DataFrame({'kind': reason.str.replace(r'[-+]?\d[\d.e+-]*', '…', regex=True), 'reason, the first of its kind': reason, 'rounds': bad.round, 'x of the first': bad.asked[:, 0]})
+    kind, reason = _reasons(rows)
+    frame = pd.DataFrame({'kind': kind, 'reason, the first of its kind': reason, 'rounds': bad.round, 'x of the first': bad.asked[:, 0]})
     counted = frame.groupby('kind', sort=False).agg({'reason, the first of its kind': 'first', 'rounds': lambda r: ', '.join(map(str, sorted(set(r)))), 'x of the first': 'first'})
     counted.insert(1, 'rows', frame['kind'].value_counts()); counted = counted.sort_values('rows', ascending=False)
     return f'<p>{len(bad):,} of {len(rows):,} rows failed. They are kept with their reason and train no model.</p>' + _table(counted.head(20))

@@ -11,13 +11,13 @@ from . import phase_plots, plots
 from .diagram import diagram
 from .film import film
 from .minima import directions, minimum_path
-from .phases import heat_capacity, phases, voltage_curve
+from .phases import _plus, heat_capacity, phases, voltage_curve
 from .report_parts import _figure, _figures, _part, _table
 from .run_phases import field_table, temperatures_of, transitions
 
 # %% ../nbs/45c_report_phases.ipynb #ad3f8b21
 def _told(sections): # Two-phase fields as a table for people
-    t = field_table(sections); plus = lambda v, e, k: [f'{a:.{k}f}' + (f' ± {b:.{k}f}' if b == b else '') for a, b in zip(v, e)]
+    t = field_table(sections); plus = lambda v, e, k: [_plus(a, b, k) for a, b in zip(v, e)]
     if not len(t): return '<p>No two-phase fields: the material is homogeneous at every composition.</p>'
     shown = t[['T']].assign(T=[f'{T:.4g}' for T in t['T']]); shown.columns = ['T, K']
     shown['from x'] = plus(t.left, t.left_se, 4); shown['to x'] = plus(t.right, t.right_se, 4); shown['μ, meV'] = plus(1e3*t.mu, 1e3*t.mu_se, 1)

@@ -14,7 +14,7 @@ from .run_folder import found, newest_model
 # %% ../nbs/50e_results_commands.ipynb #c896fd15
 def _field_lines(table): # Two-phase fields as text
     if not len(table): yield 'no two-phase fields'; return
-    plus = lambda v, e, k: f'{v:.{k}f}' + (f' ± {e:.{k}f}' if e == e else '')
+    from alfe.phases import _plus as plus
     yield f"{'T, K':>8}  {'from x =':<18}{'to x =':<18}{'mu, eV':<20}phases"
     for f in table.itertuples():
         yield f'{f.T:8.4g}  {plus(f.left, f.left_se, 4):<18}{plus(f.right, f.right_se, 4):<18}{plus(f.mu, f.mu_se, 4):<20}{f.left_phase} + {f.right_phase}'
@@ -52,7 +52,7 @@ def phases_command(
     return dict(folder=str(folder), T=T, factor=factor, calibrated=calibration is not None, fields=table.to_dict('records'), disordering=disorder, voltage=V, csv=a.csv)
 
 # %% ../nbs/50e_results_commands.ipynb #d74a3f12
-KINDS = dict(cpp='.hpp', json='.json', torch='.pt', onnx='.onnx')
+KINDS = dict(cpp=('.hpp', '.h', '.hh', '.hxx'), json=('.json',), torch=('.pt', '.pt2'), onnx=('.onnx',)) # endings of the files, the usual one first
 
 def _program(model, path): # Writes g, μ and H as TorchScript, torch.export program or ONNX, as the ending of the path says
     import warnings
@@ -83,9 +83,8 @@ def export_command(
 ) -> dict: # Plain values
     "Writes a free energy for another program. FileNotFoundError or ValueError if there is no model, or it knows nothing of the temperature"
     model = newest_model(a.model); model = model if a.T is None else model.at(a.T); low, high = model.range
-    path = Path(a.output or 'free_energy' + KINDS[a.to])
-    if a.to in ('torch', 'onnx') and path.suffix not in ((KINDS[a.to], '.pt2') if a.to == 'torch' else ('.onnx',)): raise ValueError(f"{path}: for --to {a.to} the file ends in {'.pt (TorchScript) or .pt2 (torch.export)' if a.to == 'torch' else '.onnx'}")
-    if a.to in ('cpp', 'json') and path.suffix not in (('.json',) if a.to == 'json' else ('.hpp', '.h', '.hh', '.hxx')): raise ValueError(f"{path}: for --to {a.to} the file ends in {KINDS[a.to]}")
+    path = Path(a.output or 'free_energy' + KINDS[a.to][0])
+    if path.suffix not in KINDS[a.to]: raise ValueError(f"{path}: for --to {a.to} the file ends in {'.pt (TorchScript) or .pt2 (torch.export)' if a.to == 'torch' else KINDS[a.to][0]}")
     if a.name and a.to != 'cpp': raise ValueError('--name is the C++ namespace, and goes with --to cpp')
     if not path.parent.is_dir(): raise FileNotFoundError(f'{path.parent}: there is no such folder')
     _written(model, a.to, path, a.name)

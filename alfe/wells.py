@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 from .core import rng_of
 from .minima import _wall, descend
+from .symmetry import orbit
 from .phases import _View, _apart, _curvature, _plus, _sd, _starts, _views
 
 # %% ../nbs/41b_wells.ipynb #6fee24dd
 def _orbit(order, eta): # (v, d) all different images of a point (d,)
-    images = order.group @ eta; new = np.abs(images[:, None] - images).max(-1) > 1e-3
+    images = orbit(eta, order.group); new = np.abs(images[:, None] - images).max(-1) > 1e-3
     return images[[i for i in range(len(images)) if new[i, :i].all()]]
 
 def _minima(view, order, start): # (k, d) symmetry-distinct minima reached from `start` (m, d), the lowest first
